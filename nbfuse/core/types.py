@@ -1,0 +1,282 @@
+"""What travels through nbfuse: messages, calls, chunks, answers, verdicts, results.
+
+Frozen structs that round-trip through JSON (`to_json`, `from_json`). Money is `Decimal` US dollars
+or None for unknown, durations are seconds, token counts are ints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal, TypeVar
+
+import msgspec
+
+SCHEMA = 1
+
+Role = Literal["system", "user", "assistant"]
+Mode = Literal["best-of", "merge", "debate"]
+AnswerKind = Literal["number", "choice", "label", "json", "code", "text"]
+AnswerStatus = Literal["complete", "cut off", "partial", "failed", "stopped"]
+DecidedBy = Literal["agreement", "judge", "merge", "only survivor", "fallback", "stopped"]
+RunStatus = Literal["complete", "stopped", "failed"]
+
+_T = TypeVar("_T")
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to one model; None leaves a setting to the server.
+
+    `schema` is a JSON schema that the answer must obey, `json_mode` asks for any JSON object,
+    `grammar` is GBNF (local models only). `timeout_s` bounds the whole call, retries included.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    schema: Mapping[str, object] | None = None
+    json_mode: bool = False
+    grammar: str | None = None
+    top_logprobs: int | None = None
+    timeout_s: float | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of a call as its server counted them, and its cost in US dollars."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: Decimal | None = None
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """A generated token, and the likeliest tokens at its place as (token, log-probability)."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of a streamed answer; only what arrived is filled in."""
+
+    text: str = ""
+    reasoning: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    usage: Usage | None = None
+    finish: str | None = None
+    generation_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error as data: its kind (a class name of `nbfuse.core.errors`), text and remedy."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one member (or the judge) said, whole or not, with its times and its price.
+
+    `parts` holds one text for each part of a question that was split; `judged` is False for an
+    answer that came too late to be considered.
+    """
+
+    member: str
+    spec: str
+    text: str = ""
+    reasoning: str = ""
+    status: AnswerStatus = "complete"
+    parts: tuple[str, ...] = ()
+    usage: Usage | None = None
+    first_token_s: float | None = None
+    seconds: float = 0.0
+    model: str | None = None
+    provider: str | None = None
+    generation_id: str | None = None
+    failure: Failure | None = None
+    judged: bool = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is text to show and to judge."""
+        return bool(self.text.strip()) and self.status != "failed"
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars, None for unknown; nothing for a call that failed before its first token."""
+        if self.usage is not None:
+            return self.usage.cost
+        return Decimal(0) if self.status == "failed" else None
+
+
+class Stance(msgspec.Struct, frozen=True):
+    """What one member holds on a disputed topic."""
+
+    model: str
+    stance: str
+
+
+class Contradiction(msgspec.Struct, frozen=True):
+    """A topic on which members contradict each other."""
+
+    topic: str
+    stances: tuple[Stance, ...]
+
+
+class PartialCoverage(msgspec.Struct, frozen=True):
+    """A point that only some members make."""
+
+    models: tuple[str, ...]
+    point: str
+
+
+class UniqueInsight(msgspec.Struct, frozen=True):
+    """A point that one member alone makes."""
+
+    model: str
+    insight: str
+
+
+class Analysis(msgspec.Struct, frozen=True):
+    """How the answers compare, in five lists with the names of OpenRouter's Fusion."""
+
+    consensus: tuple[str, ...]
+    contradictions: tuple[Contradiction, ...]
+    partial_coverage: tuple[PartialCoverage, ...]
+    unique_insights: tuple[UniqueInsight, ...]
+    blind_spots: tuple[str, ...]
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """A judge's marks for one member: 0 to 4 each, or `p_right`, a probability, or both unknown."""
+
+    member: str
+    correctness: int | None = None
+    completeness: int | None = None
+    instruction_fit: int | None = None
+    risk: str = ""
+    errors: tuple[str, ...] = ()
+    p_right: float | None = None
+    part: int = 0
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a member stood before and after a round of debate, and why it moved or did not."""
+
+    member: str
+    before: str
+    after: str
+    changed: bool = False
+    why: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """How the fused answer was decided.
+
+    `best` is the winning member; for a question in parts, `parts` has one winner for each. `order`
+    is the order in which the judge saw the members (it saw letters, not names), drawn with `seed`.
+    """
+
+    decided_by: DecidedBy
+    best: str | None = None
+    parts: tuple[str, ...] = ()
+    runner_up: str | None = None
+    margin: Literal["clear", "slight", "none"] | None = None
+    confidence: Literal["high", "medium", "low"] = "low"
+    none_acceptable: bool = False
+    reason: str = ""
+    scores: tuple[Score, ...] = ()
+    order: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+class Price(msgspec.Struct, frozen=True):
+    """An estimate in US dollars; None where a member's price is not known."""
+
+    low: Decimal | None
+    high: Decimal | None
+
+
+class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a run produced; `text` is the fused answer.
+
+    `str(result)` is the fused answer, `result["name"]` is a member's `Answer`, `to_json(result)`
+    keeps it and `from_json(FusionResult, …)` brings it back.
+    """
+
+    run: str
+    prompt: str
+    mode: Mode
+    text: str
+    verdict: Verdict
+    answers: tuple[Answer, ...]
+    judging: tuple[Answer, ...] = ()
+    analysis: Analysis | None = None
+    positions: tuple[Position, ...] = ()
+    parts: tuple[str, ...] = ()
+    pool: str = ""
+    judge: str | None = None
+    status: RunStatus = "complete"
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    started_at: str = ""
+    version: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars of all calls; None as soon as one call's price is unknown.
+
+        A call that failed before its first token is not billed.
+        """
+        costs = [call.cost for call in self.calls]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+    @property
+    def calls(self) -> tuple[Answer, ...]:
+        """Every call of the run: the members' answers, the judge's, and replies in a debate."""
+        return self.answers + self.judging
+
+    def __getitem__(self, member: str) -> Answer:
+        for answer in self.answers:
+            if answer.member == member:
+                return answer
+        names = ", ".join(answer.member for answer in self.answers)
+        raise KeyError(f"no member {member!r} in this run; its members are {names}")
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return (
+            f"<FusionResult {self.mode} of {len(self.answers)} answers, "
+            f"decided by {self.verdict.decided_by}: {self.text[:60]!r}>"
+        )
+
+
+def to_json(value: object) -> str:
+    """The JSON text of a public type, or of a list of them."""
+    return msgspec.json.encode(value).decode()
+
+
+def from_json(kind: type[_T], text: str | bytes) -> _T:
+    """The value that `to_json` wrote; raises `msgspec.ValidationError` for anything else."""
+    return msgspec.json.decode(text, type=kind)
