@@ -1,0 +1,59 @@
+"""Where keys come from, and how they stay out of everything that is shown or stored."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+
+_KEY_LIKE = re.compile(r"\b(sk-[A-Za-z]*-?)[A-Za-z0-9_-]{8,}|(?<=Bearer )\S{8,}")
+
+
+class Secret:
+    """A key that prints as `sk-…1234`; only `reveal()` gives it away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The key itself, for a request header."""
+        return self._value
+
+    def __repr__(self) -> str:
+        tail = self._value[-4:] if len(self._value) >= 16 else ""
+        return f"{'sk-' if self._value.startswith('sk-') else ''}…{tail}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def find_key(variable: str, name: str) -> Secret | None:
+    """The key from an environment variable, else `name`'s in the system keyring, else None."""
+    value = os.environ.get(variable, "").strip()
+    return Secret(value) if value else keyring_key(name)
+
+
+def keyring_key(name: str) -> Secret | None:
+    """The key stored with `keyring set nbfuse NAME`, where keyring is installed and works."""
+    if importlib.util.find_spec("keyring") is None:
+        return None
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        value = keyring.get_password("nbfuse", name)
+    except (KeyringError, RuntimeError, OSError):  # a locked or headless keyring is no key
+        return None
+    return Secret(value) if value else None
+
+
+def scrub(text: str, key: Secret | None) -> str:
+    """`text` without the key, nor anything that looks like one."""
+    if key is not None and key.reveal():
+        text = text.replace(key.reveal(), repr(key))
+    return _KEY_LIKE.sub("…", text)

@@ -1,0 +1,58 @@
+"""What a provider is: one class that streams chunks, lists models, and can be closed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from decimal import Decimal
+from typing import Literal, Protocol
+
+import msgspec
+
+from nbfuse.core.types import Call, Chunk
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a model before it is asked; prices are US dollars a token.
+
+    `temperature` is the one it is used with where nobody asks for another.
+    `form` tells how it may judge: `full` with a rubric and a JSON schema, `compact` with one short
+    `check` question for each candidate, answered yes or no, and `none` not at all.
+    """
+
+    id: str
+    name: str = ""
+    context: int | None = None
+    max_output: int | None = None
+    prompt_price: Decimal | None = None
+    completion_price: Decimal | None = None
+    parameters: tuple[str, ...] = ()
+    local: bool = False
+    temperature: float | None = None
+    form: Literal["full", "compact", "none"] = "full"
+    check: str = ""
+    expertise: str = ""
+
+
+class Provider(Protocol):
+    """One place that answers calls. Everything it raises is a `ModelError`.
+
+    `local` tells whether a call stays on this machine.
+    """
+
+    local: bool
+
+    def stream(self, call: Call) -> AsyncGenerator[Chunk]:
+        """Yield the answer as it arrives; closing the iterator stops the work behind it."""
+        ...
+
+    async def models(self) -> list[ModelInfo]:
+        """List the models that can be asked for."""
+        ...
+
+    async def describe(self, model: str) -> ModelInfo:
+        """Tell what is known of `model` without asking it; never fails for want of a network."""
+        ...
+
+    async def aclose(self) -> None:
+        """Drop connections."""
+        ...

@@ -1,0 +1,165 @@
+"""The JSON of OpenAI's chat completions: requests out, chunks in. No I/O.
+
+Unknown fields are ignored and nulls accepted, since every server adds some. Source: OpenRouter's
+and OpenAI's API documentation; llama.cpp's server for `grammar` and `top_logprobs` above 20.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from nbfuse.core.types import Call, Chunk, TokenLogprob, Usage
+
+
+class WireError(msgspec.Struct):
+    """An `error` object; `code` is a number or a word, `metadata` and `availability` vary."""
+
+    message: str | None = None
+    code: int | str | None = None
+    type: str | None = None
+    metadata: dict[str, object] | None = None
+    availability: dict[str, object] | None = None
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    cost: Decimal | None = None
+
+
+class _Top(msgspec.Struct):
+    token: str
+    logprob: float
+
+
+class _Token(msgspec.Struct):
+    token: str
+    logprob: float
+    top_logprobs: tuple[_Top, ...] | None = None
+
+
+class _Logprobs(msgspec.Struct):
+    content: tuple[_Token, ...] | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None  # llama.cpp's and DeepSeek's name for it
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    message: _Delta | None = None  # from servers that answer a stream request in one piece
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+    error: WireError | str | None = None
+
+
+class Payload(msgspec.Struct):
+    """One event of a stream, or a whole reply."""
+
+    id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    choices: tuple[_Choice, ...] | None = None
+    usage: _Usage | None = None
+    error: WireError | str | None = None
+
+    def failure(self) -> WireError | None:
+        """The error that this event carries, wherever the server put it."""
+        found = self.error
+        if found is None and self.choices:
+            found = self.choices[0].error
+        return WireError(message=found) if isinstance(found, str) else found
+
+
+_payload = msgspec.json.Decoder(Payload)
+
+
+def read_payload(data: str) -> Payload:
+    """Parse one event; raises `msgspec.MsgspecError` when it is not such JSON."""
+    return _payload.decode(data)
+
+
+def to_chunk(payload: Payload, generation_id: str | None) -> Chunk:
+    """What one event says."""
+    text = reasoning = ""
+    finish: str | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    if payload.choices:
+        choice = payload.choices[0]
+        delta = choice.delta or choice.message
+        if delta is not None:
+            text = delta.content or delta.refusal or ""
+            reasoning = delta.reasoning or delta.reasoning_content or ""
+        finish = choice.finish_reason
+        if choice.logprobs is not None and choice.logprobs.content:
+            logprobs = tuple(map(_token, choice.logprobs.content))
+    return Chunk(
+        text=text,
+        reasoning=reasoning,
+        logprobs=logprobs,
+        usage=None if payload.usage is None else _usage(payload.usage),
+        finish=finish,
+        generation_id=generation_id or payload.id,
+        model=payload.model,
+        provider=payload.provider,
+    )
+
+
+def _token(token: _Token) -> TokenLogprob:
+    top = tuple((other.token, other.logprob) for other in token.top_logprobs or ())
+    return TokenLogprob(token.token, token.logprob, top)
+
+
+def _usage(usage: _Usage) -> Usage:
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        prompt_tokens=usage.prompt_tokens or 0,
+        completion_tokens=usage.completion_tokens or 0,
+        cached_tokens=(prompt.cached_tokens if prompt else None) or 0,
+        reasoning_tokens=(completion.reasoning_tokens if completion else None) or 0,
+        cost=usage.cost,
+    )
+
+
+def write_request(call: Call, require_parameters: bool) -> bytes:
+    """The body of a streaming request; settings that are None are left out.
+
+    `require_parameters` asks OpenRouter for providers that honour a schema, instead of dropping it.
+    """
+    body: dict[str, object] = {
+        "model": call.model,
+        "messages": call.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    for name in ("temperature", "top_p", "max_tokens", "seed", "grammar"):
+        if (value := getattr(call, name)) is not None:
+            body[name] = value
+    if call.stop:
+        body["stop"] = call.stop
+    if call.schema is not None:
+        schema = {"name": "reply", "strict": True, "schema": call.schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif call.json_mode:
+        body["response_format"] = {"type": "json_object"}
+    if call.top_logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": call.top_logprobs}
+    if require_parameters and "response_format" in body:
+        body["provider"] = {"require_parameters": True}
+    return msgspec.json.encode(body)
