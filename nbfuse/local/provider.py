@@ -1,0 +1,92 @@
+"""Local models as a provider: the engine's server behind the same client as any other."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from nbfuse.core import errors
+from nbfuse.core.types import Call, Chunk, Message
+from nbfuse.local.catalog import LocalModel, catalog, find, from_file
+from nbfuse.local.engine import engine
+from nbfuse.providers.http import Limits
+from nbfuse.providers.keys import Secret
+from nbfuse.providers.openai import OpenAI
+from nbfuse.providers.protocol import ModelInfo
+
+# The engine parses the rendered prompt as a whole, so these words in a text would become control
+# tokens and could end the user's turn.
+_CONTROL = re.compile(r"</?s>|\[(/?)([A-Z]+(?:_[A-Z]+)*)\]|<\|([a-z_]+)\|>")
+
+
+class Local:
+    """Answers calls for the models of the catalog, and for GGUF files when `files` is true."""
+
+    local = True
+
+    def __init__(self, *, files: bool = False) -> None:
+        self._files = files
+
+    def _model(self, name: str) -> LocalModel:
+        return from_file(Path(name)) if self._files else find(name)
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
+        """Yield the answer as it is generated; closing the iterator stops the computation."""
+        model = self._model(call.model)
+        server = await asyncio.to_thread(engine.serve, model)
+        client = OpenAI(
+            server.base_url,
+            Secret(server.key),
+            place="The local engine",
+            limits=Limits(idle_s=Limits().quiet_s),  # it sends nothing while it reads a prompt
+        )
+        try:
+            async with aclosing(client.stream(_suited(call, model))) as chunks:
+                async for chunk in chunks:
+                    free = chunk.usage and msgspec.structs.replace(chunk.usage, cost=Decimal(0))
+                    yield msgspec.structs.replace(chunk, model=call.model, usage=free)
+        except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
+            if (death := await asyncio.to_thread(engine.death)) is None:
+                raise
+            raise errors.StreamBrokenError(
+                f"The local engine stopped while {call.model} answered: {death}.",
+                "Run the cell again: it starts anew.",
+                partial_text=getattr(error, "partial_text", ""),
+            ) from error
+
+    async def models(self) -> list[ModelInfo]:
+        """List the catalog's models whose file is there."""
+        if self._files:
+            return []
+        return [model.info(name) for name, model in catalog().items() if model.path().is_file()]
+
+    async def describe(self, model: str) -> ModelInfo:
+        """Tell what the catalog says of `model`; raises `ModelNotFoundError` for unknown names."""
+        return self._model(model).info(model)
+
+    async def aclose(self) -> None:
+        """Do nothing: the engine is shared by the whole process and ends with it."""
+
+
+def _suited(call: Call, model: LocalModel) -> Call:
+    """`call` with the model's own defaults, and with text that can't become control tokens."""
+    messages = [Message(m.role, disarm(m.content)) for m in call.messages]
+    if model.system is not None and messages[0].role != "system":
+        messages.insert(0, Message("system", model.system))
+    return msgspec.structs.replace(
+        call,
+        messages=tuple(messages),
+        temperature=model.temperature if call.temperature is None else call.temperature,
+        max_tokens=call.max_tokens or model.max_tokens,
+    )
+
+
+def disarm(text: str) -> str:
+    """`text` with the control words of chat templates broken, so that they stay text."""
+    return _CONTROL.sub(lambda match: match[0][0] + "\u200b" + match[0][1:], text)
