@@ -1,0 +1,74 @@
+"""`fuse` and `stream` as users call them: a pool by value, by name or by default."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from nbfuse.config import default_pool, load_pool
+from nbfuse.core.errors import ConfigError, NbfuseError, did_you_mean
+from nbfuse.core.events import Event, RunFinished
+from nbfuse.core.pool import ANSWER_KINDS, MODES, Pool
+from nbfuse.core.types import FusionResult
+from nbfuse.fusion import engine
+
+
+async def fuse(prompt: str, pool: Pool | str | None = None, /, **settings: object) -> FusionResult:
+    """Ask every member of a pool and fuse the answers.
+
+    `pool` is a `Pool`, the name of one, or None for the default; `settings` are fields of `Pool`
+    that hold for this run only (`mode="merge"`, `seed=1`). Raises what `stream` raises.
+    """
+    result = None
+    async with aclosing(engine.stream(prompt, choose(pool, settings))) as events:
+        async for event in events:
+            if isinstance(event, RunFinished):
+                result = event.result
+    if result is None:
+        raise NbfuseError("The run ended without a result.", "Please report this.")
+    return result
+
+
+def stream(
+    prompt: str,
+    pool: Pool | str | None = None,
+    /,
+    *,
+    stop: asyncio.Event | None = None,
+    **settings: object,
+) -> AsyncGenerator[Event]:
+    """Iterate over the events of a fusion while it happens; arguments as for `fuse`.
+
+    Setting `stop` ends the run early with what has arrived. Raises `PromptError`, `ConfigError`,
+    `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
+    member failed.
+    """
+    return engine.stream(prompt, choose(pool, settings), stop)
+
+
+def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:
+    """The pool meant, with `settings` in place of its own; raises `ConfigError`."""
+    if pool is None:
+        pool = default_pool().pool
+    elif isinstance(pool, str):
+        pool = load_pool(pool)
+    for name in settings:
+        if name not in Pool.__struct_fields__:
+            raise ConfigError(
+                f"A pool has no setting {name!r}.", did_you_mean(name, Pool.__struct_fields__)
+            )
+    mode = settings.get("mode")
+    if isinstance(mode, str) and mode not in MODES:
+        raise ConfigError(f"There is no mode {mode!r}.", did_you_mean(mode, MODES))
+    kind = settings.get("answer")
+    if isinstance(kind, str) and kind not in ANSWER_KINDS:
+        raise ConfigError(f"There is no kind of answer {kind!r}.", did_you_mean(kind, ANSWER_KINDS))
+    try:
+        return msgspec.convert({**msgspec.structs.asdict(pool), **settings}, Pool)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"A setting of the pool is wrong: {error}.", "Mend that value."
+        ) from error

@@ -1,0 +1,164 @@
+"""Named pools from files, and which pool is the default and why.
+
+Looked for, in this order: `nbfuse.toml` in this folder or the nearest one above, `[tool.nbfuse]` of
+the nearest `pyproject.toml`, `nbfuse.toml` in the user's config folder, and the pools built in.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from nbfuse.core.errors import ConfigError, did_you_mean
+from nbfuse.core.pool import Pool
+from nbfuse.local.catalog import catalog
+from nbfuse.paths import config_folder
+from nbfuse.providers.registry import openrouter_key
+
+TINY = Pool(
+    name="tiny",
+    members=("local:tiny-calc", "local:tiny-units", "local:tiny-atlas"),
+    judge="local:tiny-judge",
+    quorum=3,  # they take milliseconds: there is nothing to wait for
+)
+LOCAL = Pool(name="local", members=("local:ministral-3b*3",), judge="local:ministral-3b", quorum=3)
+CLOUD = Pool(  # three families, and a judge from a fourth: judges favour their own
+    name="cloud",
+    members=(
+        "openrouter:~anthropic/claude-opus-latest",
+        "openrouter:~openai/gpt-latest",
+        "openrouter:~google/gemini-pro-latest",
+    ),
+    judge="openrouter:mistralai/mistral-large",
+)
+BUILT_IN = {pool.name: pool for pool in (TINY, LOCAL, CLOUD)}
+
+_TOP_KEYS = ("default", "pools")
+_POOL_KEYS = tuple(name for name in Pool.__struct_fields__ if name != "name")
+
+
+class _Source(NamedTuple):
+    """One file's pools, and its default pool if it names one."""
+
+    path: Path
+    pools: dict[str, Pool]
+    default: str | None
+
+
+class Chosen(NamedTuple):
+    """A pool, and in a few words why it is this one."""
+
+    pool: Pool
+    reason: str
+
+
+def pools(folder: Path | None = None) -> dict[str, Pool]:
+    """Every pool by name, as seen from `folder` (None: the working one); raises `ConfigError`."""
+    found = dict(BUILT_IN)
+    for source in reversed(list(_sources(folder or Path.cwd()))):
+        found |= source.pools
+    return found
+
+
+def load_pool(name: str, folder: Path | None = None) -> Pool:
+    """The pool called `name`; raises `ConfigError` with the nearest names."""
+    known = pools(folder)
+    if name not in known:
+        raise ConfigError(f"There is no pool {name!r}.", did_you_mean(name, known))
+    return known[name]
+
+
+def default_pool(folder: Path | None = None) -> Chosen:
+    """The configured pool, else the best that this machine can run; raises `ConfigError`."""
+    for source in _sources(folder or Path.cwd()):
+        if source.default is not None:
+            pool = load_pool(source.default, folder)
+            return Chosen(pool, f"the default in {source.path}")
+        if len(source.pools) == 1:
+            (pool,) = source.pools.values()
+            return Chosen(pool, f"the only pool in {source.path}")
+    if openrouter_key() is not None:
+        return Chosen(CLOUD, "there is an OpenRouter key")
+    if catalog()["ministral-3b"].path().is_file():
+        return Chosen(LOCAL, "there is no key, and the 3B model is on this machine")
+    return Chosen(TINY, "there is no key and no larger local model")
+
+
+def _sources(folder: Path) -> Iterator[_Source]:
+    here = folder.absolute()
+    for name, table in (("nbfuse.toml", ()), ("pyproject.toml", ("tool", "nbfuse"))):
+        for parent in (here, *here.parents):
+            source = _read(parent / name, table)
+            if source is not None:
+                yield source
+                break
+    user = _read(config_folder() / "nbfuse.toml", ())
+    if user is not None:
+        yield user
+
+
+def _read(path: Path, table: tuple[str, ...]) -> _Source | None:
+    try:
+        content: object = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if table:  # somebody else's file: not ours to complain about
+            return None
+        raise ConfigError(f"{path} is not valid TOML: {error}.", "Mend that line.") from error
+    for key in table:
+        content = content.get(key) if isinstance(content, dict) else None
+    return None if content is None else _parse(content, path)
+
+
+def _parse(content: object, path: Path) -> _Source:
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path}: nbfuse's part must be a table.", "See the README for an example."
+        )
+    _check_keys(content, _TOP_KEYS, path, "")
+    tables = content.get("pools", {})
+    if not isinstance(tables, dict):
+        raise ConfigError(
+            f"{path}: pools must be a table.", "Write [pools.NAME] above its settings."
+        )
+    found = {name: _pool(name, table, path) for name, table in tables.items()}
+    default = content.get("default")
+    if default is not None and default not in (known := {**BUILT_IN, **found}):
+        raise ConfigError(
+            f"{path}: the default pool {default!r} does not exist.",
+            did_you_mean(str(default), known),
+        )
+    return _Source(path, found, default)
+
+
+def _pool(name: str, table: object, path: Path) -> Pool:
+    where = f"pools.{name}"
+    if not isinstance(table, dict):
+        raise ConfigError(
+            f"{path}: {where} must be a table.", f"Write [{where}] above its settings."
+        )
+    _check_keys(table, _POOL_KEYS, path, where)
+    if "members" not in table:
+        raise ConfigError(f"{path}: {where} has no members.", 'Add a line: members = ["…", "…"]')
+    try:
+        return msgspec.convert({**table, "name": name}, Pool, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, key = str(error).partition(" - at `$.")
+        key = key.rstrip("`").partition("[")[0]
+        options = getattr(Pool.__annotations__.get(key), "__args__", None)
+        hint = did_you_mean(str(table.get(key)), options) if options else "Mend that value."
+        raise ConfigError(f"{path}: {where}.{key} is wrong: {what}.", hint) from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", error.hint) from error
+
+
+def _check_keys(table: dict[str, object], known: tuple[str, ...], path: Path, where: str) -> None:
+    for key in table:
+        if key not in known:
+            place = f" in {where}" if where else ""
+            raise ConfigError(f"{path}: unknown key {key!r}{place}.", did_you_mean(key, known))

@@ -1,0 +1,141 @@
+"""Answers that can be compared: what each one comes down to, and who agrees with whom.
+
+Where a plurality agrees no judge is paid (self-consistency over different models: Wang et al.
+2022, arXiv:2203.11171; the anchored tie-break and the thresholds are measured in the design notes).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from nbfuse.core.types import Answer, AnswerKind
+
+_BOXED = re.compile(r"\\boxed\{([^{}]*)\}|^####\s*(.+)$", re.MULTILINE)
+_NUMBER = re.compile(
+    r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\d])"
+)
+_CHOICE = re.compile(
+    r"(?:answer|option|choice)\W{0,12}(?:is\W{0,4})?([A-J])\b"  # the answer is B
+    r"|\(([A-J])\)"  # (B)
+    r"|^\W*([A-J])(?:\W*$|[).:])",  # B, or B. because …
+    re.MULTILINE,
+)
+_FENCE = re.compile(r"```[\w+-]*\n(.*?)```", re.DOTALL)
+
+
+class Agreement(NamedTuple):
+    """Groups of members that agree, the largest first (ties: the one with the anchor)."""
+
+    kind: AnswerKind
+    groups: tuple[tuple[str, ...], ...]
+
+    @property
+    def unanimous(self) -> bool:
+        """Whether everybody says the same."""
+        return len(self.groups) == 1
+
+
+def compare(answers: Sequence[Answer], kind: AnswerKind | None, anchor: str) -> Agreement | None:
+    """Who agrees with whom; None where the answers can't be compared.
+
+    Without a `kind` only marked answers are compared (boxed, `####`, a JSON `answer`), and texts
+    that are the same to the letter. Unfinished answers have no vote.
+    """
+    voters = [
+        answer for answer in answers if answer.failure is None and answer.status == "complete"
+    ]
+    kind = kind or _sniff([answer.text for answer in voters])
+    found = {answer.member: canonical(answer.text, kind) for answer in voters}
+    counts = Counter(value for value in found.values() if value is not None)
+    if not counts:
+        return None
+    groups = [tuple(m for m, value in found.items() if value == one) for one in counts]
+    groups.sort(key=lambda group: (-len(group), anchor not in group))
+    if sum(map(len, groups)) < len(answers):  # somebody said nothing comparable: not unanimous
+        groups += [(answer.member,) for answer in answers if found.get(answer.member) is None]
+    return Agreement(kind, tuple(groups))
+
+
+def _sniff(texts: Sequence[str]) -> AnswerKind:
+    if texts and all(map(_BOXED.search, texts)):
+        return "label"
+    parsed = [_json(text) for text in texts]
+    if parsed and all(isinstance(value, dict) and "answer" in value for value in parsed):
+        return "json"
+    return "text"
+
+
+def canonical(text: str, kind: AnswerKind) -> str | None:
+    """What an answer comes down to, None where it holds no answer of this kind."""
+    match kind:
+        case "number":
+            return _number(_marked(text))
+        case "choice":
+            letters = [next(filter(None, groups)) for groups in _CHOICE.findall(_marked(text))]
+            return letters[-1].upper() if letters else None
+        case "label":
+            lines = _marked(text).strip().splitlines()
+            label = re.sub(r"[\s\"'*_`.]+", " ", lines[-1]).strip().casefold() if lines else ""
+            return _number(label) if _NUMBER.fullmatch(label) else label or None
+        case "json":
+            value = _json(text)
+            if isinstance(value, dict) and "answer" in value:
+                value = value["answer"]
+            return None if value is None else json.dumps(value, sort_keys=True)
+        case "code":
+            blocks = _FENCE.findall(text) or [text]
+            lines = [line.rstrip() for line in blocks[-1].strip().splitlines()]
+            return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
+        case "text":
+            return " ".join(text.split()).casefold() or None
+
+
+def _marked(text: str) -> str:
+    marks = [next(filter(None, groups), "") for groups in _BOXED.findall(text)]
+    return marks[-1] if marks else text
+
+
+def _number(text: str) -> str | None:
+    numbers = _NUMBER.findall(text)
+    if not numbers:
+        return None
+    try:
+        value = Decimal(numbers[-1].replace(",", "").replace("−", "-"))
+    except InvalidOperation:
+        return None
+    return format(value.normalize(), "f")
+
+
+def _json(text: str) -> object:
+    blocks = _FENCE.findall(text)
+    try:
+        return json.loads(blocks[-1] if blocks else text)
+    except ValueError:
+        return None
+
+
+def medoid(answers: Sequence[Answer]) -> Answer | None:
+    """The answer most like the others by shared words; None below three, where none is.
+
+    Minimum Bayes risk with token overlap, for when no judge can be had. Length brings nothing.
+    """
+    if len(answers) < 3:
+        return None
+    words = [Counter(re.findall(r"\w+", answer.text.casefold())) for answer in answers]
+
+    def likeness(i: int) -> float:
+        return sum(_overlap(words[i], words[j]) for j in range(len(words)) if j != i)
+
+    scores = [likeness(i) for i in range(len(answers))]
+    best = max(scores)
+    return answers[scores.index(best)] if scores.count(best) == 1 and best > 0 else None
+
+
+def _overlap(one: Counter[str], other: Counter[str]) -> float:
+    shared = sum((one & other).values())
+    return 2 * shared / max(1, sum(one.values()) + sum(other.values()))

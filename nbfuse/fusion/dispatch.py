@@ -1,0 +1,163 @@
+"""Asks all members at once and collects answers by quorum, grace and deadline."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
+from nbfuse.core.events import (
+    MemberDelta,
+    MemberFailed,
+    MemberFinished,
+    MemberLate,
+    MemberStarted,
+    QuorumReached,
+)
+from nbfuse.core.types import Answer, Call, Chunk
+from nbfuse.fusion.plan import Member
+from nbfuse.fusion.run import Draft, Run
+
+GRACE_SHARE, LEAST_GRACE_S, MOST_GRACE_S = 0.25, 1.0, 5.0
+SELF_PANEL_TEMPERATURE = 0.8  # three samples at temperature 0 would be one
+
+
+class Dispatch:
+    """The members' tasks, from the first request until the run closes."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._drafts = {m.label: Draft(m, run.clock) for m in run.plan.members}
+        self._ended: dict[str, Answer] = {}
+        self._closed = False  # to judging: what comes now is late
+        self._tasks = {
+            asyncio.create_task(self._ask(member, i)): member.label
+            for i, member in enumerate(run.plan.members)
+        }
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """Every member's answer as it stands now, in the order of the pool."""
+        return tuple(
+            self._ended.get(label) or draft.answer("stopped")
+            for label, draft in self._drafts.items()
+        )
+
+    async def collect(self) -> list[Answer]:
+        """Wait for enough answers; return the usable ones and close the doors behind them."""
+        run, pending = self._run, set(self._tasks)
+        end, in_grace = run.members_end, False
+        while pending and run.clock() < end:
+            _, pending = await asyncio.wait(
+                pending, timeout=end - run.clock(), return_when=asyncio.FIRST_COMPLETED
+            )
+            whole = sum(a.usable and a.failure is None for a in self._ended.values())
+            if pending and not in_grace and whole >= run.plan.quorum:
+                grace_s, in_grace = self._grace(), True
+                end = min(end, run.clock() + grace_s)
+                run.emit(QuorumReached(answers=whole, grace_s=grace_s))
+        if run.clock() >= run.members_end:
+            await self._cut(pending)
+        self._closed = True
+        return [answer for answer in self.answers if answer.usable and answer.member in self._ended]
+
+    def _grace(self) -> float:
+        chosen = self._run.plan.pool.grace_s
+        if chosen is not None:
+            return chosen
+        return min(max(LEAST_GRACE_S, GRACE_SHARE * self._run.clock()), MOST_GRACE_S)
+
+    async def _cut(self, pending: set[asyncio.Task[None]]) -> None:
+        """The deadline: what the members have said so far counts, and is marked."""
+        await cancel(pending)
+        for task in pending:
+            label, limit = self._tasks[task], self._run.plan.pool.deadline_s
+            error = DeadlineError(
+                f"{label} had not finished at the deadline of {limit:g} s.",
+                "Raise the deadline, or leave it out.",
+            )
+            self._fail(label, error)
+
+    async def settle(self) -> None:
+        """End the run: stop who still writes, and report what had arrived as late."""
+        waiting = {task for task in self._tasks if not task.done()}
+        await cancel(waiting)
+        for task in waiting:
+            label = self._tasks[task]
+            answer = msgspec.structs.replace(
+                self._drafts[label].answer("stopped"), judged=not self._closed
+            )
+            self._ended[label] = answer
+            if self._closed:
+                self._run.emit(MemberLate(member=label, answer=answer))
+
+    async def _ask(self, member: Member, place: int) -> None:
+        draft, run = self._drafts[member.label], self._run
+        run.emit(MemberStarted(member=member.label))
+
+        def heard(chunk: Chunk) -> None:
+            if chunk.text or chunk.reasoning:
+                run.emit(
+                    MemberDelta(member=member.label, text=chunk.text, reasoning=chunk.reasoning)
+                )
+
+        try:
+            for i, part in enumerate(run.plan.parts or (run.plan.prompt,)):
+                if i > 0:
+                    draft.feed(newline := Chunk(text="\n"))
+                    heard(newline)
+                before = len(draft.answer().text)
+                await run.stream(member, self._call(member, place, part), draft, heard)
+                draft.parts.append(draft.answer().text[before:])
+        except ModelError as error:
+            self._fail(member.label, error)
+            return
+        answer = draft.answer()
+        if not answer.usable:
+            empty = f"{member.label} said nothing."
+            if answer.status == "cut off":
+                empty = f"{member.label} used up its tokens before it said anything."
+            self._fail(
+                member.label, BadResponseError(empty, "Raise --max-tokens, or leave it out.")
+            )
+        else:
+            self._end(member.label, answer)
+
+    def _call(self, member: Member, place: int, text: str) -> Call:
+        pool, specs = self._run.plan.pool, [m.spec for m in self._run.plan.members]
+        repeated = specs.count(member.spec) > 1
+        temperature, seed = pool.temperature, pool.seed
+        if repeated and temperature is None:
+            temperature = SELF_PANEL_TEMPERATURE
+        if repeated and seed is not None:
+            seed += specs[:place].count(member.spec)
+        return Call(
+            model=member.model,
+            messages=self._run.plan.messages(text),
+            temperature=temperature,
+            top_p=pool.top_p,
+            max_tokens=pool.max_tokens,
+            seed=seed,
+        )
+
+    def _end(self, label: str, answer: Answer) -> None:
+        self._ended[label] = msgspec.structs.replace(answer, judged=not self._closed)
+        kind = MemberLate if self._closed else MemberFinished
+        self._run.emit(kind(member=label, answer=self._ended[label]))
+
+    def _fail(self, label: str, error: ModelError) -> None:
+        draft, failure = self._drafts[label], error.failure()
+        answer = draft.answer("partial", failure)
+        if not answer.text.strip():
+            answer = draft.answer("failed", failure)
+        self._ended[label] = msgspec.structs.replace(answer, judged=not self._closed)
+        self._run.emit(MemberFailed(member=label, answer=self._ended[label], failure=failure))
+
+
+async def cancel(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait until they have let go of their connections."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

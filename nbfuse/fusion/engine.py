@@ -1,0 +1,116 @@
+"""Runs a fusion. `stream` is the only thing that does; everything else reads its events."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import AsyncGenerator
+
+from nbfuse._version import __version__
+from nbfuse.core.errors import no_answer
+from nbfuse.core.events import Event, RunFinished, RunPlanned
+from nbfuse.core.pool import Pool
+from nbfuse.core.types import FusionResult, RunStatus, Verdict
+from nbfuse.fusion.dispatch import Dispatch
+from nbfuse.fusion.modes import MODES
+from nbfuse.fusion.modes.outcome import Outcome, survivor
+from nbfuse.fusion.plan import Plan, make_plan
+from nbfuse.fusion.run import Run
+
+
+async def stream(
+    prompt: str, pool: Pool, stop: asyncio.Event | None = None
+) -> AsyncGenerator[Event]:
+    """Yield the events of one fusion as they happen, from `RunPlanned` to `RunFinished`.
+
+    Setting `stop` ends the run early: its last event holds what had arrived. Closing the iterator
+    cancels every request without a last event. Raises `PromptError`, `ConfigError`,
+    `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
+    member failed.
+    """
+    stopping = asyncio.create_task((stop or asyncio.Event()).wait())
+    planning = asyncio.create_task(make_plan(prompt, pool))
+    tasks: set[asyncio.Task[object]] = {stopping, planning}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not planning.done():
+            return
+        run = Run(planning.result())
+        driver = asyncio.create_task(_drive(run))
+        tasks.add(driver)
+        driver.add_done_callback(lambda _: run.queue.put_nowait(None))
+        stopping.add_done_callback(lambda _: driver.cancel())
+        while (event := await run.queue.get()) is not None:
+            yield event
+        if not driver.cancelled():
+            driver.result()  # raises what the run raised
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _drive(run: Run) -> None:
+    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    run.emit(announcement(run.plan, started_at))
+    dispatch = Dispatch(run)
+    outcome: Outcome | None = None
+    status: RunStatus = "stopped"
+    try:
+        answers = await dispatch.collect()
+        if len(answers) > 1:
+            outcome = await MODES[run.plan.pool.mode](run, answers)
+        elif answers:
+            outcome = survivor(answers[0])
+        status = "complete" if outcome else "failed"
+    finally:
+        # after a cancellation too: closing a run ends all that it started, and what had arrived
+        # is in the last event for whoever still reads
+        await dispatch.settle()
+        result = _result(run, dispatch, outcome, status, started_at)
+        run.emit(RunFinished(result=result))
+    if outcome is None:
+        raise no_answer(dispatch.answers, result)
+
+
+def announcement(plan: Plan, started_at: str = "") -> RunPlanned:
+    """The plan as the first event of its run."""
+    return RunPlanned(
+        prompt=plan.prompt,
+        pool=plan.pool.name,
+        members=tuple(member.label for member in plan.members),
+        specs=tuple(member.spec for member in plan.members),
+        judge=plan.judge.spec,
+        mode=plan.pool.mode,
+        price=plan.price,
+        parts=plan.parts,
+        notes=plan.notes,
+        started_at=started_at,
+    )
+
+
+def _result(
+    run: Run, dispatch: Dispatch, outcome: Outcome | None, status: RunStatus, started_at: str
+) -> FusionResult:
+    if outcome is None:
+        reason = "The run was stopped." if status == "stopped" else "No member answered."
+        outcome = Outcome("", Verdict(decided_by="stopped", reason=reason))
+    return FusionResult(
+        run=run.id,
+        prompt=run.plan.prompt,
+        mode=run.plan.pool.mode,
+        text=outcome.text,
+        verdict=outcome.verdict,
+        answers=dispatch.answers,
+        judging=tuple(run.judging_calls),
+        analysis=outcome.analysis,
+        positions=outcome.positions,
+        parts=run.plan.parts,
+        pool=run.plan.pool.name,
+        judge=run.plan.judge.spec,
+        status=status,
+        notes=tuple(run.notes),
+        seconds=run.clock(),
+        started_at=started_at,
+        version=__version__,
+    )

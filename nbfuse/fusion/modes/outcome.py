@@ -1,0 +1,53 @@
+"""What a mode comes to, and the two outcomes that all modes share: one survivor, and agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nbfuse.core.types import Analysis, Answer, Position, Verdict
+from nbfuse.fusion.agreement import compare
+from nbfuse.fusion.run import Run
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The fused text and how it came about."""
+
+    text: str
+    verdict: Verdict
+    analysis: Analysis | None = None
+    positions: tuple[Position, ...] = ()
+
+
+def survivor(answer: Answer) -> Outcome:
+    """The outcome when one member alone has answered: its text, unjudged."""
+    verdict = Verdict(
+        decided_by="only survivor",
+        best=answer.member,
+        reason=f"Only {answer.member} answered, so nothing could be compared.",
+    )
+    return Outcome(answer.text, verdict)
+
+
+def agreed(run: Run, answers: Sequence[Answer], everybody: bool) -> Outcome | None:
+    """The outcome when enough members (or `everybody`) say the same; no judge is asked."""
+    anchor = run.plan.anchor.label
+    found = compare(answers, run.plan.pool.answer, anchor)
+    if found is None or run.plan.parts:
+        return None
+    group = found.groups[0]
+    enough = len(answers) // 2 + 1
+    if len(group) < max(2, len(answers) if everybody else enough):
+        return None
+    if found.kind == "text" and not found.unanimous:
+        return None
+    winner = anchor if anchor in group else group[0]
+    verdict = Verdict(
+        decided_by="agreement",
+        best=winner,
+        margin="clear",
+        confidence="high" if found.unanimous else "medium",
+        reason=f"{len(group)} of {len(answers)} give the same {found.kind}.",
+    )
+    return Outcome(next(a.text for a in answers if a.member == winner), verdict)

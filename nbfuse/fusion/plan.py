@@ -1,0 +1,168 @@
+"""Decides before anything is spent: who is asked, does it fit, what may it cost, is it allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from decimal import Decimal
+from typing import NamedTuple
+
+from nbfuse.core.errors import BudgetError, ConfigError, ModelError, PrivacyError, PromptError
+from nbfuse.core.errors import did_you_mean as near
+from nbfuse.core.pool import Pool, expand, labels
+from nbfuse.core.types import Message, Price
+from nbfuse.fusion.parts import split
+from nbfuse.providers.protocol import ModelInfo, Provider
+from nbfuse.providers.registry import resolve
+
+# Tokens of an answer for the estimate: a short one, and a long one where no limit is set.
+SHORT_ANSWER, LONG_ANSWER = 150, 1500
+# What the judge writes, low and high, in each mode (a verdict; an analysis and an answer).
+JUDGE_WRITES = {"best-of": (150, 600), "merge": (500, 2500), "debate": (150, 600)}
+CHARACTERS_PER_TOKEN = 4
+
+
+class Member(NamedTuple):
+    """A model as the run knows it."""
+
+    label: str
+    spec: str
+    provider: Provider
+    model: str
+    info: ModelInfo
+
+
+class Plan(NamedTuple):
+    """Everything that is settled before the first request."""
+
+    prompt: str
+    pool: Pool
+    members: tuple[Member, ...]
+    judge: Member
+    anchor: Member
+    quorum: int
+    parts: tuple[str, ...]
+    price: Price
+    notes: tuple[str, ...]
+
+    def messages(self, text: str) -> tuple[Message, ...]:
+        """What a member is sent to ask it `text`."""
+        system = (Message("system", self.pool.system),) if self.pool.system else ()
+        return (*system, Message("user", text))
+
+
+async def make_plan(prompt: str, pool: Pool) -> Plan:
+    """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`."""
+    if not prompt.strip():
+        raise PromptError("The prompt is empty.", "Write the question below the %%fuse line.")
+    specs = expand(pool.members)
+    names = labels(specs)
+    trusted = _anchor(pool, names, specs)
+    judge_spec = pool.judge or specs[trusted]
+    *members, judge = await asyncio.gather(
+        *map(_member, (*names, labels((judge_spec,))[0]), (*specs, judge_spec))
+    )
+    _check_privacy(pool, (*members, judge))
+    parts = split(prompt) if pool.mode == "merge" and judge.info.form == "compact" else ()
+    plan = Plan(
+        prompt=prompt,
+        pool=pool,
+        members=tuple(members),
+        judge=judge,
+        anchor=members[trusted],
+        quorum=pool.quorum or min(len(members), max(2, math.ceil((len(members) + 1) / 2))),
+        parts=parts if len(parts) > 1 else (),
+        price=Price(None, None),
+        notes=(),
+    )
+    plan = plan._replace(price=_estimate(plan), notes=tuple(_notes(plan)))
+    _check_budget(plan)
+    return plan
+
+
+async def _member(label: str, spec: str) -> Member:
+    provider, model = resolve(spec)
+    try:
+        info = await provider.describe(model)
+    except ModelError:  # asking it will fail with this very reason, and the others still answer
+        info = ModelInfo(id=model, local=provider.local)
+    return Member(label, spec, provider, model, info)
+
+
+def _anchor(pool: Pool, names: tuple[str, ...], specs: tuple[str, ...]) -> int:
+    """The place of the member trusted most."""
+    if pool.anchor is None:
+        return 0
+    for i, either in enumerate(zip(names, specs, strict=True)):
+        if pool.anchor in either:
+            return i
+    raise ConfigError(f"The anchor {pool.anchor!r} is not a member.", near(pool.anchor, names))
+
+
+def _check_privacy(pool: Pool, everybody: tuple[Member, ...]) -> None:
+    outside = sorted({member.spec for member in everybody if not member.provider.local})
+    if pool.local_only and outside:
+        raise PrivacyError(
+            f"This pool is local only, but {', '.join(outside)} would leave this machine.",
+            "Use local models, or set local_only = false.",
+        )
+
+
+def _check_budget(plan: Plan) -> None:
+    budget = plan.pool.budget
+    if budget is None:
+        return
+    if plan.price.high is None:
+        raise BudgetError(
+            "There is a budget, but the price of some model is not known.",
+            "Choose models with a known price, or remove the budget.",
+        )
+    if plan.price.high > budget:
+        raise BudgetError(
+            f"This run may cost up to ${plan.price.high:.4f}; the budget is ${budget}.",
+            "Lower max_tokens, choose cheaper models, or raise the budget.",
+        )
+
+
+def _notes(plan: Plan) -> list[str]:
+    notes = []
+    if plan.judge.spec in (member.spec for member in plan.members):
+        notes.append(f"{plan.judge.label} judges a pool that it is a member of.")
+    size = tokens_in(plan.prompt)
+    for member in plan.members:
+        if member.info.context is not None and size > member.info.context:
+            notes.append(
+                f"The prompt has about {size:,} tokens; "
+                f"{member.label} takes {member.info.context:,}."
+            )
+    return notes
+
+
+def tokens_in(text: str) -> int:
+    """About how many tokens a text has, where no tokenizer is at hand."""
+    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+
+
+def _estimate(plan: Plan) -> Price:
+    """Members read the prompt; the judge reads it too, with every answer, and writes."""
+    asked = tokens_in(plan.prompt) + tokens_in(plan.pool.system or "")
+    short, long = SHORT_ANSWER, plan.pool.max_tokens or LONG_ANSWER
+    short, count = min(short, long), len(plan.members)
+    judge_low, judge_high = JUDGE_WRITES[plan.pool.mode]
+    bills = [(m, asked, short, asked, long) for m in plan.members]
+    if plan.pool.mode == "debate":  # one round: everybody reads the others and answers again
+        bills += [(m, asked, 0, asked + count * long, long) for m in plan.members]
+    judge_reads = asked + count * long
+    bills.append((plan.judge, 0, 0, judge_reads, judge_high))
+    if plan.pool.mode == "merge":
+        bills.append((plan.judge, asked + count * short, judge_low, judge_reads, judge_high))
+    low, high = Decimal(0), Decimal(0)
+    for member, low_in, low_out, high_in, high_out in bills:
+        info = member.info
+        if member.provider.local:
+            continue
+        if info.prompt_price is None or info.completion_price is None:
+            return Price(None, None)
+        low += low_in * info.prompt_price + low_out * info.completion_price
+        high += high_in * info.prompt_price + high_out * info.completion_price
+    return Price(low, high)

@@ -1,0 +1,90 @@
+"""Gets a model to answer in JSON: schema, then plain JSON mode, then one more try, then no more.
+
+A parse error never decides anything: what can't be read and checked is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+from nbfuse.core.errors import BadRequestError, BadResponseError
+from nbfuse.core.types import Answer, Call, Message
+
+_T = TypeVar("_T")
+
+
+async def ask_json(
+    ask: Callable[[Call], Awaitable[Answer]],
+    call: Call,
+    kind: type[_T],
+    check: Callable[[_T], None],
+) -> _T:
+    """A model's reply as `kind`, a struct, after `check` has let it pass by not raising ValueError.
+
+    Raises a `ModelError` when the model can't be asked or twice gives nothing valid.
+    """
+    try:
+        answer = await ask(call)
+    except BadRequestError:  # a server without JSON schemas: ask for plain JSON
+        call = msgspec.structs.replace(call, schema=None, json_mode=True)
+        answer = await ask(call)
+    try:
+        return _read(answer.text, kind, check)
+    except ValueError as error:
+        complaint = str(error)
+    again = Message(
+        "user",
+        f"That reply can't be used: {complaint}. Reply again with nothing but the JSON object.",
+    )
+    said = Message("assistant", answer.text)
+    call = msgspec.structs.replace(call, messages=(*call.messages, said, again))
+    answer = await ask(call)
+    try:
+        return _read(answer.text, kind, check)
+    except ValueError as error:
+        raise BadResponseError(
+            f"{answer.member} gave no valid JSON: {error}.", "Try a model that can write JSON."
+        ) from error
+
+
+def schema_of(kind: type) -> dict[str, object]:
+    """The JSON schema of a struct in strict form: every field is required, no others allowed."""
+    schema = msgspec.json.schema(kind)
+    for part in (schema, *schema.get("$defs", {}).values()):
+        if part.get("type") == "object":
+            part |= {"additionalProperties": False, "required": list(part["properties"])}
+    return schema
+
+
+def _read(text: str, kind: type[_T], check: Callable[[_T], None]) -> _T:
+    try:
+        value = msgspec.convert(find_object(text), kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+    check(value)
+    return value
+
+
+def find_object(text: str) -> dict[str, object]:
+    """The largest JSON object in `text`, fenced or among prose; raises `ValueError`.
+
+    An object that is cut off is not one: what is missing could have been the verdict.
+    """
+    decoder, found, start = json.JSONDecoder(), {}, text.find("{")
+    longest = 0
+    while start >= 0:
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except ValueError:
+            end = start + 1
+        else:
+            if isinstance(value, dict) and end - start > longest:
+                found, longest = value, end - start
+        start = text.find("{", end)
+    if not longest:
+        raise ValueError("it holds no whole JSON object")
+    return found

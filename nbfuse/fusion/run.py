@@ -1,0 +1,160 @@
+"""The state of one run: its plan, its clock, its event queue, and how a model is asked in it.
+
+Everything that changes during a run lives here. Events go through one queue, because late members
+and the judge speak at the same time: a chain of generators could not carry both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+
+import msgspec
+
+from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
+from nbfuse.core.events import Event, JudgeStarted
+from nbfuse.core.types import Answer, AnswerStatus, Call, Chunk, Failure, Usage
+from nbfuse.fusion.plan import Member, Plan
+
+MEMBERS_SHARE = 0.8  # of the deadline: the rest is the judge's
+
+
+class Draft:
+    """An answer while it arrives; `answer()` can be taken at any moment, an interrupt included."""
+
+    def __init__(self, member: Member, clock: Callable[[], float]) -> None:
+        self._member, self._clock, self._begun = member, clock, clock()
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._usages: list[Usage] = []
+        self._first_token_s: float | None = None
+        self._last = Chunk()
+        self.parts: list[str] = []
+
+    def feed(self, chunk: Chunk) -> None:
+        """Take in what arrived."""
+        if chunk.text or chunk.reasoning:
+            self._text.append(chunk.text)
+            self._reasoning.append(chunk.reasoning)
+            if self._first_token_s is None:
+                self._first_token_s = self._clock() - self._begun
+        if chunk.usage is not None:
+            self._usages.append(chunk.usage)
+        for name in ("finish", "generation_id", "model", "provider"):
+            if (value := getattr(chunk, name)) is not None:
+                self._last = msgspec.structs.replace(self._last, **{name: value})
+
+    def answer(self, status: AnswerStatus = "complete", failure: Failure | None = None) -> Answer:
+        """What has arrived so far, as an answer."""
+        if status == "complete" and self._last.finish == "length":
+            status = "cut off"
+        return Answer(
+            member=self._member.label,
+            spec=self._member.spec,
+            text="".join(self._text),
+            reasoning="".join(self._reasoning),
+            status=status,
+            parts=tuple(self.parts),
+            usage=_total(self._usages),
+            first_token_s=self._first_token_s,
+            seconds=self._clock() - self._begun,
+            model=self._last.model,
+            provider=self._last.provider,
+            generation_id=self._last.generation_id,
+            failure=failure,
+        )
+
+
+def _total(usages: list[Usage]) -> Usage | None:
+    if len(usages) <= 1:
+        return usages[0] if usages else None
+    costs = [usage.cost for usage in usages]
+    known = [cost for cost in costs if cost is not None]
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        cached_tokens=sum(usage.cached_tokens for usage in usages),
+        reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+        cost=sum(known[1:], known[0]) if len(known) == len(costs) else None,
+    )
+
+
+class Run:
+    """One fusion in progress."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.id = uuid.uuid4().hex[:12]
+        self.queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.judging_calls: list[Answer] = []
+        self.notes: list[str] = list(plan.notes)
+        self.begun = time.monotonic()
+        self._seq = 0
+
+    def clock(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.begun
+
+    def emit(self, event: Event) -> None:
+        """Stamp an event and hand it to the readers."""
+        stamped = msgspec.structs.replace(event, run=self.id, seq=self._seq, at=self.clock())
+        self._seq += 1
+        self.queue.put_nowait(stamped)
+
+    @property
+    def members_end(self) -> float:
+        """When members are cut off, in seconds of `clock()`."""
+        return self.plan.pool.deadline_s * MEMBERS_SHARE
+
+    async def stream(
+        self, member: Member, call: Call, draft: Draft, heard: Callable[[Chunk], None] | None = None
+    ) -> None:
+        """Ask `member` and fill `draft`; raises what its provider raises."""
+        async with aclosing(member.provider.stream(call)) as chunks:
+            async for chunk in chunks:
+                draft.feed(chunk)
+                if heard is not None:
+                    heard(chunk)
+
+    @asynccontextmanager
+    async def answering(self, member: Member) -> AsyncIterator[Draft]:
+        """A draft for a call after the members' answers, within what is left of the deadline.
+
+        Whatever happens, its tokens and its time are in the result; raises `DeadlineError`.
+        """
+        draft, failure = Draft(member, self.clock), None
+        try:
+            async with asyncio.timeout(max(0.0, self.plan.pool.deadline_s - self.clock())):
+                yield draft
+        except TimeoutError:
+            late = DeadlineError(
+                f"{member.label} had not finished at the deadline.", "Raise the deadline."
+            )
+            failure = late.failure()
+            raise late from None
+        except ModelError as error:
+            failure = error.failure()
+            raise
+        finally:
+            self.judging_calls.append(draft.answer("partial" if failure else "complete", failure))
+
+    async def ask(
+        self, member: Member, call: Call, heard: Callable[[Chunk], None] | None = None
+    ) -> Answer:
+        """A further answer of `member`; raises a `ModelError`, for an empty answer too."""
+        async with self.answering(member) as draft:
+            await self.stream(member, call, draft, heard)
+            answer = draft.answer()
+            if not answer.text.strip():
+                raise BadResponseError(f"{member.label} said nothing.", "Try another model.")
+        return answer
+
+    async def ask_judge(
+        self, task: str, call: Call, heard: Callable[[Chunk], None] | None = None
+    ) -> Answer:
+        """The judge's answer to one call; raises a `ModelError`."""
+        self.emit(JudgeStarted(judge=self.plan.judge.label, task=task))
+        return await self.ask(self.plan.judge, call, heard)
