@@ -1,0 +1,58 @@
+"""nbfuse: one notebook cell, many language models, one answer that you can check."""
+
+from __future__ import annotations
+
+import typing
+
+from nbfuse._version import __version__
+from nbfuse.api import fuse, stream
+from nbfuse.config import load_pool
+from nbfuse.core.errors import NbfuseError, NoAnswerError, Stopped
+from nbfuse.core.pool import Pool
+from nbfuse.core.types import Answer, FusionResult, from_json, to_json
+
+if typing.TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = [
+    "Answer",
+    "FusionResult",
+    "NbfuseError",
+    "NoAnswerError",
+    "Pool",
+    "Stopped",
+    "__version__",
+    "allow_nested",
+    "from_json",
+    "fuse",
+    "load_ipython_extension",
+    "load_pool",
+    "stream",
+    "to_json",
+    "unload_ipython_extension",
+]
+
+
+def load_ipython_extension(ip: InteractiveShell) -> None:
+    """Add `%%fuse` and `%fuse`: the body of `%load_ext nbfuse`."""
+    from nbfuse.notebook import magics
+
+    magics.load(ip)
+
+
+def unload_ipython_extension(ip: InteractiveShell) -> None:
+    """Take them away again: the body of `%unload_ext nbfuse`."""
+    from nbfuse.notebook import magics
+
+    magics.unload(ip)
+
+
+def allow_nested() -> None:
+    """Let `asyncio.run` be called inside a cell, where a loop runs already.
+
+    An opt-in that patches asyncio for the whole process (extra `nest`); `await nbfuse.fuse(…)` and
+    `%%fuse` don't need it. Raises `ConfigError` where nest-asyncio2 is not installed.
+    """
+    from nbfuse.notebook import nested
+
+    nested.allow()

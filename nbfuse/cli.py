@@ -1,0 +1,171 @@
+"""The command line: `nbfuse demo`, `ask`, `models`, `doctor`.
+
+Exit codes: 0 done, 1 no answer or something missing, 2 wrong use, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from nbfuse._version import __version__
+from nbfuse.core.errors import ConfigError, NbfuseError, NoAnswerError, PromptError, Stopped
+from nbfuse.core.events import RunFinished
+from nbfuse.core.types import FusionResult, to_json
+from nbfuse.fusion import engine
+from nbfuse.fusion.plan import make_plan
+from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
+from nbfuse.providers.http import close_clients
+from nbfuse.providers.protocol import ModelInfo
+from nbfuse.report import MODEL_HEADS, known_models, model_row, plan_text, pool_line
+
+OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except HelpShown:
+        return OK
+    except (KeyboardInterrupt, Stopped):
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except NbfuseError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return MISUSED if isinstance(error, ConfigError | PromptError) else FAILED
+
+
+def parser() -> Parser:
+    """The commands and their options."""
+    made = Parser(prog="nbfuse", description="Fuse the answers of several language models.")
+    made.add_argument("--version", action="version", version=f"nbfuse {__version__}")
+    commands = made.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], what: str) -> Parser:
+        command = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
+        command.set_defaults(command=run)
+        return command
+
+    demo = add("demo", _demo, "run the quickstart notebook on the tiny models, offline")
+    demo.add_argument("--out", metavar="FILE", help="where the executed notebook goes")
+    ask = add("ask", _ask, "ask a pool and print the fused answer")
+    ask.add_argument("prompt", help="the question; - reads it from standard input")
+    add_run_options(ask)
+    ask.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    models = add("models", _models, "list the models that can be asked")
+    models.add_argument("search", nargs="?", default="", help="only those with this word")
+    models.add_argument("--json", action="store_true", help="print them as JSON")
+    doctor = add("doctor", _doctor, "say what is installed, what works, and how to mend the rest")
+    doctor.add_argument("--json", action="store_true", help="print it as JSON")
+    return made
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from nbfuse import demo
+
+    return OK if demo.run(options.out) else FAILED
+
+
+def _ask(options: argparse.Namespace) -> int:
+    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
+    pool, reason = pool_of(options)
+    if options.dry_run:
+        print(plan_text(asyncio.run(make_plan(prompt, pool))))
+        return OK
+    if reason != "as asked":
+        print(pool_line(pool, reason), file=sys.stderr)
+
+    async def ask() -> FusionResult:
+        try:
+            async for event in engine.stream(prompt, pool):
+                if isinstance(event, RunFinished):
+                    result = event.result
+            return result
+        finally:
+            await close_clients()
+
+    try:
+        result = asyncio.run(ask())
+    except NoAnswerError as error:
+        if options.json:
+            print(to_json(error.result))
+        raise
+    if options.json:
+        print(to_json(result))
+    else:
+        _print_result(result)
+    return OK
+
+
+def _print_result(result: FusionResult) -> None:
+    """The answer on standard output; why and for how much beside it, on standard error."""
+    from nbfuse.render.clean import clean
+    from nbfuse.render.table import HEADS, rows, sureness
+    from nbfuse.render.text import summary
+
+    why = f"{clean(result.verdict.reason)} {sureness(result.verdict)}"
+    notes = [clean(note) for note in result.notes]
+    if not sys.stdout.isatty():
+        print(clean(result.text))
+        print("\n".join([why, *notes, summary(result)]), file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.panel import Panel
+    from rich.table import Table
+
+    console = Console()
+    console.print(Panel(Markdown(clean(result.text)), title="Fused answer", title_align="left"))
+    console.print("\n".join([why, *notes]), style="dim", markup=False)
+    table = Table(*HEADS, box=None, header_style="bold")
+    for row in rows(result):
+        table.add_row(*row)
+    console.print(table)
+
+
+def _models(options: argparse.Namespace) -> int:
+    async def look() -> tuple[list[tuple[str, ModelInfo]], list[str]]:
+        try:
+            return await known_models(options.search)
+        finally:
+            await close_clients()
+
+    found, troubles = asyncio.run(look())
+    if options.json:
+        print(to_json([{"spec": spec, "info": info} for spec, info in found]))
+    else:
+        _print_table(MODEL_HEADS, [model_row(spec, info) for spec, info in found])
+    print("\n".join(troubles), file=sys.stderr)
+    return OK if found else FAILED
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from nbfuse.doctor import examine
+
+    findings = examine()
+    if options.json:
+        print(json.dumps([finding._asdict() for finding in findings]))
+    else:
+        rows = [("ok" if f.ok else "missing", f.what, f.found, f.fix) for f in findings]
+        _print_table(("", "what", "found", "to mend it"), rows)
+    return OK if all(finding.ok for finding in findings if finding.needed) else FAILED
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not sys.stdout.isatty():
+        for row in (heads, *rows):
+            print("\t".join(row).rstrip())
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*heads, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False)

@@ -1,0 +1,1 @@
+"""The notebook front: magics, runner thread, status lines. Only this floor knows IPython."""

@@ -1,0 +1,242 @@
+"""`%%fuse` asks a pool, `%fuse` has commands about it. Parses and delegates; decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    no_var_expand,
+    output_can_be_silenced,
+)
+from IPython.display import display
+from traitlets import Bool, Float, Int, Unicode
+
+from nbfuse.core.errors import ConfigError, NoAnswerError, Stopped, did_you_mean
+from nbfuse.core.events import Event, RunFinished
+from nbfuse.core.pool import Pool
+from nbfuse.core.types import FusionResult
+from nbfuse.fusion import engine
+from nbfuse.fusion.plan import make_plan
+from nbfuse.notebook import completion
+from nbfuse.notebook.interpolate import interpolate
+from nbfuse.notebook.runner import Interrupted, runner
+from nbfuse.notebook.view import StatusView, bundle, can_update
+from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
+from nbfuse.report import MODEL_HEADS, known_models, model_row, plan_text, pool_line, pools_text
+
+HELP = """\
+%%fuse [options]        ask a pool what stands below the line (%%fuse --help lists the options)
+%fuse models [WORD]     models that can be asked, with context and price
+%fuse pool              pools by name, and the default
+%fuse last              the last result again
+%fuse help              this page
+"""
+
+
+def parser() -> Parser:
+    """The options of `%%fuse`."""
+    made = Parser(
+        prog="%%fuse",
+        allow_abbrev=False,
+        description="Ask several models at once and fuse their answers.",
+        epilog="{{ name }} in the prompt becomes that variable, a DataFrame a short table.",
+    )
+    add_run_options(made)
+    made.add_argument("-o", "--out", metavar="NAME", help="variable that gets the result")
+    made.add_argument("-q", "--quiet", action="store_true", help="show nothing")
+    made.add_argument("--raw", action="store_true", help="leave {{ name }} in the prompt as it is")
+    return made
+
+
+@magics_class
+class Fuse(Magics):
+    """The magic, and what `%config Fuse` sets for all cells; options of a cell go first."""
+
+    pool = Unicode("", help="Named pool to ask where a cell names none.").tag(config=True)
+    judge = Unicode("", help="Model that judges, in place of the pool's.").tag(config=True)
+    mode = Unicode("", help="best-of, merge or debate, in place of the pool's.").tag(config=True)
+    quorum = Int(None, allow_none=True, help="How many answers are enough.").tag(config=True)
+    deadline = Float(None, allow_none=True, help="Seconds after which a run ends.").tag(config=True)
+    max_tokens = Int(None, allow_none=True, help="Limit of each answer.").tag(config=True)
+    temperature = Float(None, allow_none=True, help="Of all members.").tag(config=True)
+    seed = Int(None, allow_none=True, help="Makes runs repeatable.").tag(config=True)
+    live = Bool(
+        os.environ.get("NBFUSE_LIVE", "").lower() not in ("off", "0"),
+        help="Show status lines while a cell runs.",
+    ).tag(config=True)
+
+    shell: InteractiveShell
+    last: FusionResult | None = None
+    _on_screen: FusionResult | None = None
+    _pool_named = False
+
+    @no_var_expand
+    @output_can_be_silenced
+    @line_cell_magic
+    def fuse(self, line: str, cell: str | None = None) -> FusionResult | None:
+        """Ask several language models at once and fuse their answers.
+
+        %%fuse [options]
+        What is 12 + 30, and what is the capital of {{ country }}?
+
+        Options: -p POOL, -m MODELS, -j JUDGE, --mode best-of|merge|debate, -o NAME, -q,
+        --answer KIND, --quorum N, --deadline S, --max-tokens N, --temperature T, --seed N,
+        --dry-run, --raw, --help. The result is the cell's value; see also: %fuse help
+        """
+        words = _words(line)
+        return self._command(words) if cell is None else self._ask(words, cell)
+
+    def _ask(self, words: list[str], cell: str) -> FusionResult | None:
+        try:
+            options = parser().parse_args(words)
+        except HelpShown:
+            return None
+        if options.out is not None and not options.out.isidentifier():
+            raise ConfigError(
+                f"--out {options.out}: that is not a variable's name.", "Use one word."
+            )
+        prompt = (cell if options.raw else interpolate(cell, self.shell.user_ns)).strip()
+        pool, reason = pool_of(options, self._preset())
+        if options.dry_run:
+            print(plan_text(runner.run(make_plan(prompt, pool))))
+            return None
+        if reason != "as asked" and not self._pool_named and not options.quiet:
+            self._pool_named = True
+            print(pool_line(pool, reason))
+        # IPython takes a last ";" as "show no result", here as in any other cell
+        quiet = options.quiet or prompt.endswith(";")
+        return self._run(prompt, pool, options.out, quiet)
+
+    def _run(self, prompt: str, pool: Pool, out: str | None, quiet: bool) -> FusionResult | None:
+        view = StatusView() if self.live and not quiet and can_update(self.shell) else None
+        heard: deque[Event] = deque()  # filled by the loop's thread, emptied by this one
+        stop = asyncio.Event()
+
+        def tick() -> None:
+            while heard:
+                if view is not None:
+                    view.take(heard.popleft())
+                else:
+                    heard.clear()
+            if view is not None:
+                view.tick()
+
+        result: FusionResult | None = None
+        try:
+            result = runner.run(_listen(prompt, pool, stop, heard), tick, stop.set)
+        except Interrupted as interrupt:
+            result = interrupt.result if isinstance(interrupt.result, FusionResult) else None
+            raise Stopped(result) from None
+        except NoAnswerError as error:
+            result = error.result
+            raise
+        finally:
+            self._keep(result, out)
+            if view is not None and result is not None:
+                view.finish(result)
+            elif view is not None:
+                view.clear()
+            self._on_screen = result if view is not None or quiet else None
+        return result
+
+    def _keep(self, result: FusionResult | None, out: str | None) -> None:
+        """Bind the result where the user looks for it, after an interrupt or an error too."""
+        if result is None:
+            return
+        self.last = result
+        if out is not None:
+            self.shell.user_ns[out] = result
+        if result.status != "complete":  # no value will reach the display hook
+            self.shell.displayhook.update_user_ns(result)
+
+    def forget_screen(self, _info: object) -> None:
+        """A new cell begins: what the last one showed is to be shown again when asked for."""
+        self._on_screen = None
+
+    def show(self, result: FusionResult) -> None:
+        """Show a result, unless the view of its own run has just become it."""
+        on_screen, self._on_screen = self._on_screen, None
+        if result is not on_screen:
+            data, metadata = bundle(result)
+            display(data, metadata=metadata, raw=True)
+
+    def _preset(self) -> dict[str, object]:
+        names = ("pool", "judge", "mode", "quorum", "max_tokens", "temperature", "seed")
+        preset = {name: getattr(self, name) for name in names}
+        preset["deadline_s"] = self.deadline
+        return {name: value for name, value in preset.items() if value not in (None, "")}
+
+    def _command(self, words: list[str]) -> FusionResult | None:
+        match words or ["help"]:
+            case ["help" | "--help" | "-h"]:
+                print(HELP)
+            case ["models", *search]:
+                found, troubles = runner.run(known_models(" ".join(search)))
+                for row in (MODEL_HEADS, *(model_row(*model) for model in found)):
+                    print("{:<40} {:>10}  {:<24} {}".format(*row).rstrip())
+                print("\n".join(troubles))
+            case ["pool" | "pools"]:
+                print(pools_text())
+            case ["last"]:
+                if self.last is None:
+                    raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
+                return self.last
+            case [word, *_]:
+                known = ("models", "pool", "last", "help")
+                hint = did_you_mean(word, known)
+                raise ConfigError(
+                    f"%fuse has no command {word!r}.", f"{hint} A prompt goes into a %%fuse cell."
+                )
+        return None
+
+
+async def _listen(
+    prompt: str, pool: Pool, stop: asyncio.Event, heard: deque[Event]
+) -> FusionResult | None:
+    result = None
+    events: AsyncGenerator[Event] = engine.stream(prompt, pool, stop)
+    async with aclosing(events):
+        async for event in events:
+            heard.append(event)
+            if isinstance(event, RunFinished):
+                result = event.result
+    return result
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError as error:
+        raise ConfigError(f"The options can't be read: {error}.", "Close the quotes.") from error
+
+
+def load(ip: InteractiveShell) -> None:
+    """Register the magic, its configuration, its completion, and how results are shown."""
+    magic = Fuse(shell=ip)
+    ip.register_magics(magic)
+    ip.configurables.append(magic)  # type: ignore[arg-type]  # any Configurable is meant
+    ip.events.register("pre_run_cell", magic.forget_screen)
+    assert ip.display_formatter is not None
+    ip.display_formatter.ipython_display_formatter.for_type(FusionResult, magic.show)
+    completion.install(ip)
+
+
+def unload(ip: InteractiveShell) -> None:
+    """Undo `load`."""
+    for kind in ("line", "cell"):
+        ip.magics_manager.magics[kind].pop("fuse", None)
+    for magic in [one for one in ip.configurables if isinstance(one, Fuse)]:
+        ip.configurables.remove(magic)
+        ip.events.unregister("pre_run_cell", magic.forget_screen)
+    assert ip.display_formatter is not None
+    ip.display_formatter.ipython_display_formatter.pop(FusionResult, None)
+    completion.uninstall(ip)

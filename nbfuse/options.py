@@ -1,0 +1,81 @@
+"""The options of a run, the same in a cell and on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import NoReturn
+
+import msgspec
+
+from nbfuse.api import choose
+from nbfuse.config import default_pool
+from nbfuse.core.errors import ConfigError, did_you_mean
+from nbfuse.core.pool import ANSWER_KINDS, MODES, Pool
+
+
+class HelpShown(Exception):
+    """`--help` was asked for and has been printed."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises our own error, with the nearest option, instead of leaving Python."""
+
+    def error(self, message: str) -> NoReturn:
+        hint = f"See {self.prog} --help."
+        if message.startswith("unrecognized arguments: "):
+            word = message.partition(": ")[2].split()[0]
+            hint = f"{did_you_mean(word, self._option_string_actions)} {hint}"
+            if not word.startswith("-"):
+                hint = f"The prompt goes below the line, options on it. {hint}"
+        raise ConfigError(f"{self.prog}: {message}.", hint)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # noqa: ARG002
+        raise HelpShown
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what decides who is asked, how answers are fused, and within which limits."""
+    add = parser.add_argument
+    add("-p", "--pool", metavar="NAME", help="a named pool (see: %%fuse pool)")
+    add("-m", "--models", metavar="A,B", help="members instead of a pool's; A*3 asks A three times")
+    add("-j", "--judge", metavar="MODEL", help="who judges and writes")
+    add("--mode", metavar="MODE", help=f"{', '.join(MODES)} (default: the pool's)")
+    add("--answer", metavar="KIND", help=f"compare answers as {', '.join(ANSWER_KINDS)}")
+    add("--quorum", type=int, metavar="N", help="how many answers are enough")
+    add("--deadline", type=float, metavar="S", help="seconds after which the run ends")
+    add("--max-tokens", type=int, metavar="N", help="limit of each answer")
+    add("--temperature", type=float, metavar="T", help="0 is the most likely answer, 1 is free")
+    add("--seed", type=int, metavar="N", help="makes sampling and shuffling repeatable")
+    add("--dry-run", action="store_true", help="say who would be asked and the price; ask nobody")
+
+
+def pool_of(
+    options: argparse.Namespace, preset: Mapping[str, object] | None = None
+) -> tuple[Pool, str]:
+    """The pool that the options mean, and in a few words why; raises `ConfigError`.
+
+    `preset` holds settings of lower rank, such as those of `%config Fuse`.
+    """
+    chosen = {**(preset or {}), **_settings(options)}
+    name = chosen.pop("pool", None)
+    members = chosen.pop("models", None)
+    if name is not None:
+        pool, reason = choose(str(name), {}), "as asked"
+    else:
+        pool, reason = default_pool()
+    if members is not None:
+        specs = tuple(part.strip() for part in str(members).split(",") if part.strip())
+        pool = msgspec.structs.replace(pool, members=specs, quorum=None, anchor=None, name="")
+        reason = "as asked"
+    return choose(pool, chosen), reason
+
+
+_FIELDS = {"deadline": "deadline_s"}
+_NAMES = ("pool", "models", "judge", "mode", "answer", "quorum", "deadline", "max_tokens",
+          "temperature", "seed")  # fmt: skip
+
+
+def _settings(options: argparse.Namespace) -> dict[str, object]:
+    given = {name: getattr(options, name) for name in _NAMES}
+    return {_FIELDS.get(name, name): value for name, value in given.items() if value is not None}

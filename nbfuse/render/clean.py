@@ -1,0 +1,15 @@
+"""Takes out of model text what could act instead of being read."""
+
+from __future__ import annotations
+
+import re
+
+# Terminal escapes (colours, titles, clipboard writes), other control characters, and the marks that
+# turn the direction of writing, with which a text can be shown that is not what it says.
+_ESCAPES = re.compile(r"\x1b(?:\][^\x07\x1b]*(?:\x07|\x1b\\)|[\[(][0-?]*[ -/]*[@-~]?|.)?")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """`text` without terminal escapes, control characters and direction overrides."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))

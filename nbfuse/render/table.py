@@ -1,0 +1,107 @@
+"""The figures of a result as rows of short strings, the same for every form of output."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from nbfuse.core.types import Answer, FusionResult, Score, Verdict
+from nbfuse.render.clean import clean
+
+HEADS = ("model", "time", "tokens", "price", "verdict")
+
+
+class Row(NamedTuple):
+    """One model's line of the table."""
+
+    model: str
+    time: str
+    tokens: str
+    price: str
+    verdict: str
+
+
+def rows(result: FusionResult) -> list[Row]:
+    """One row for each member, one for the judge where it was asked, and one for the whole."""
+    table = [_row(answer, _member_verdict(answer, result)) for answer in result.answers]
+    by_name: dict[str, list[Answer]] = {}
+    for call in result.judging:
+        by_name.setdefault(call.member, []).append(call)
+    table += [_sum(name, calls) for name, calls in by_name.items()]
+    tokens = sum(call.usage.completion_tokens for call in result.calls if call.usage)
+    whole = Row("all", seconds(result.seconds), str(tokens), price(result.cost), headline(result))
+    return [*table, whole]
+
+
+def _row(answer: Answer, verdict: str) -> Row:
+    tokens = str(answer.usage.completion_tokens) if answer.usage else "?"
+    return Row(answer.member, seconds(answer.seconds), tokens, price(answer.cost), verdict)
+
+
+def _sum(name: str, calls: list[Answer]) -> Row:
+    costs = [call.cost for call in calls]
+    known = [cost for cost in costs if cost is not None]
+    failed = next((call.failure for call in calls if call.failure is not None), None)
+    times = f"{len(calls)} calls" if len(calls) > 1 else "1 call"
+    return Row(
+        name,
+        seconds(sum(call.seconds for call in calls)),
+        str(sum(call.usage.completion_tokens for call in calls if call.usage)),
+        price(sum(known, Decimal(0)) if len(known) == len(costs) else None),
+        clean(f"judging: {failed.message}") if failed else f"judging, {times}",
+    )
+
+
+def _member_verdict(answer: Answer, result: FusionResult) -> str:
+    verdict, words = result.verdict, []
+    if answer.member == verdict.best and not verdict.parts:
+        words.append("best")
+    words += [f"part {i}" for i, best in enumerate(verdict.parts, 1) if best == answer.member]
+    words += [_marks(score) for score in verdict.scores if score.member == answer.member]
+    if not answer.judged:
+        words.append("late, not judged")
+    if answer.failure is not None:
+        words.append(clean(answer.failure.message))
+    elif answer.status != "complete":
+        words.append(answer.status)
+    return ", ".join(words)
+
+
+def _marks(score: Score) -> str:
+    if score.p_right is not None:
+        return f"P(right) {score.p_right:.2f}"
+    return f"correct {score.correctness}/4"
+
+
+def headline(result: FusionResult) -> str:
+    """In a few words: how the fused answer came about."""
+    verdict = result.verdict
+    source = ", ".join(dict.fromkeys(verdict.parts)) or verdict.best
+    said = f"{result.mode}: {verdict.decided_by}"
+    if source:
+        said += f", {source}"
+    return said if result.status != "stopped" else "stopped"
+
+
+def sureness(verdict: Verdict) -> str:
+    """A sentence on how much to trust the verdict."""
+    said = f"Confidence {verdict.confidence}"
+    if verdict.none_acceptable:
+        said += (
+            "; the judge finds no answer acceptable"
+            if not verdict.parts
+            else ("; the judge finds no acceptable answer to some part")
+        )
+    return f"{said}."
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+def price(cost: Decimal | None) -> str:
+    """US dollars for people; a question mark for unknown."""
+    if cost is None:
+        return "?"
+    return f"${cost:.4f}" if cost else "$0"

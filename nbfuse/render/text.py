@@ -1,0 +1,32 @@
+"""A result as plain text, for terminals, logs and notebooks without HTML."""
+
+from __future__ import annotations
+
+from nbfuse.core.types import FusionResult
+from nbfuse.render.clean import clean
+from nbfuse.render.table import HEADS, headline, rows, sureness
+
+
+def to_text(result: FusionResult) -> str:
+    """The fused answer, why, every member's answer, and the table."""
+    lines = [clean(result.text) or "(no fused answer)", ""]
+    lines += [f"{headline(result)}. {clean(result.verdict.reason)} {sureness(result.verdict)}"]
+    lines += [clean(note) for note in result.notes]
+    for answer in result.answers:
+        lines += ["", f"[{answer.member}]", clean(answer.text) or _why_empty(answer.failure)]
+    return "\n".join([*lines, "", summary(result)])
+
+
+def _why_empty(failure: object) -> str:
+    message = getattr(failure, "message", "")
+    return clean(f"({message})") if message else "(nothing)"
+
+
+def summary(result: FusionResult) -> str:
+    """The table alone, in aligned columns."""
+    table = [HEADS, *rows(result)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(HEADS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )

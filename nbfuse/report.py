@@ -1,0 +1,82 @@
+"""Plans, pools and models as lines of text, for the magic and the command line alike."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from nbfuse.config import default_pool, pools
+from nbfuse.core.errors import ModelError
+from nbfuse.core.pool import Pool
+from nbfuse.fusion.plan import Plan, tokens_in
+from nbfuse.local.catalog import catalog
+from nbfuse.providers.protocol import ModelInfo
+from nbfuse.providers.registry import openrouter, openrouter_key
+
+
+def plan_text(plan: Plan) -> str:
+    """Who would be asked, how large the prompt is, and the price, low to high."""
+    members = ", ".join(member.label for member in plan.members)
+    lines = [
+        f"Would ask {members}; {plan.judge.label} judges ({plan.pool.mode}).",
+        f"Prompt: about {tokens_in(plan.prompt):,} tokens to each of {len(plan.members)} members.",
+        f"Price: {_price_range(plan)}.",
+    ]
+    lines += [f"Part {i}: {part}" for i, part in enumerate(plan.parts, 1)]
+    return "\n".join([*lines, *plan.notes])
+
+
+def _price_range(plan: Plan) -> str:
+    low, high = plan.price.low, plan.price.high
+    if low is None or high is None:
+        return "not known for every model"
+    return "nothing, all models are local" if high == 0 else f"${low:.4f} to ${high:.4f}"
+
+
+def pool_line(pool: Pool, reason: str) -> str:
+    """One line that names the pool of a run, and why it is this one."""
+    name = f"pool {pool.name}" if pool.name else "an unnamed pool"
+    return f"nbfuse: {name} ({', '.join(pool.members)}; judge {pool.judge}), because {reason}."
+
+
+def pools_text() -> str:
+    """Every pool, the default marked."""
+    chosen = default_pool()
+    lines = []
+    for name, pool in pools().items():
+        mark = "*" if name == chosen.pool.name else " "
+        lines.append(f"{mark} {name}: {', '.join(pool.members)}; judge {pool.judge or 'the first'}")
+    return "\n".join([*lines, f"* is the default: {chosen.reason}."])
+
+
+async def known_models(search: str = "") -> tuple[list[tuple[str, ModelInfo]], list[str]]:
+    """Models that can be asked, as (spec, info), and a line for each place that could not be seen.
+
+    Asks OpenRouter's list only where there is a key; `search` keeps what has that word in its name.
+    """
+    found = [(f"local:{name}", m.info(name)) for name, m in catalog().items() if m.path().is_file()]
+    troubles = []
+    if openrouter_key() is None:
+        troubles.append("OpenRouter: no key (set OPENROUTER_API_KEY).")
+    else:
+        try:
+            found += [(f"openrouter:{info.id}", info) for info in await openrouter().models()]
+        except ModelError as error:
+            troubles.append(f"{error.message} {error.hint}")
+    word = search.lower()
+    return [(s, info) for s, info in found if word in f"{s} {info.name}".lower()], troubles
+
+
+def model_row(spec: str, info: ModelInfo) -> tuple[str, str, str, str]:
+    """Spec, context, price per million tokens (in / out), and what it is for."""
+    context = f"{info.context:,}" if info.context else "?"
+    if info.local:
+        price = "free"
+    elif info.prompt_price is None or info.completion_price is None:
+        price = "?"
+    else:
+        million = Decimal(1_000_000)
+        price = f"${info.prompt_price * million:.2f} / ${info.completion_price * million:.2f}"
+    return spec, context, price, info.expertise or info.name
+
+
+MODEL_HEADS = ("model", "context", "price / million tokens", "")
