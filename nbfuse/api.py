@@ -11,7 +11,7 @@ import msgspec
 from nbfuse.config import default_pool, load_pool
 from nbfuse.core.errors import ConfigError, NbfuseError, did_you_mean
 from nbfuse.core.events import Event, RunFinished
-from nbfuse.core.pool import ANSWER_KINDS, MODES, Pool
+from nbfuse.core.pool import Pool, check_words
 from nbfuse.core.types import FusionResult
 from nbfuse.fusion import engine
 
@@ -60,12 +60,7 @@ def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:
             raise ConfigError(
                 f"A pool has no setting {name!r}.", did_you_mean(name, Pool.__struct_fields__)
             )
-    mode = settings.get("mode")
-    if isinstance(mode, str) and mode not in MODES:
-        raise ConfigError(f"There is no mode {mode!r}.", did_you_mean(mode, MODES))
-    kind = settings.get("answer")
-    if isinstance(kind, str) and kind not in ANSWER_KINDS:
-        raise ConfigError(f"There is no kind of answer {kind!r}.", did_you_mean(kind, ANSWER_KINDS))
+    check_words(settings)
     try:
         return msgspec.convert({**msgspec.structs.asdict(pool), **settings}, Pool)
     except msgspec.ValidationError as error:

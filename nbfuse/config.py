@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from nbfuse.core.errors import ConfigError, did_you_mean
-from nbfuse.core.pool import Pool
+from nbfuse.core.pool import Pool, check_words
 from nbfuse.local.catalog import catalog
 from nbfuse.paths import config_folder
 from nbfuse.providers.registry import openrouter_key
@@ -146,15 +146,14 @@ def _pool(name: str, table: object, path: Path) -> Pool:
     if "members" not in table:
         raise ConfigError(f"{path}: {where} has no members.", 'Add a line: members = ["…", "…"]')
     try:
+        check_words(table)
         return msgspec.convert({**table, "name": name}, Pool, strict=False)
     except msgspec.ValidationError as error:
         what, _, key = str(error).partition(" - at `$.")
         key = key.rstrip("`").partition("[")[0]
-        options = getattr(Pool.__annotations__.get(key), "__args__", None)
-        hint = did_you_mean(str(table.get(key)), options) if options else "Mend that value."
-        raise ConfigError(f"{path}: {where}.{key} is wrong: {what}.", hint) from error
+        raise ConfigError(f"{path}: {where}.{key} is wrong: {what}.", "Mend that value.") from error
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error.message}", error.hint) from error
+        raise ConfigError(f"{path}: {where}: {error.message}", error.hint) from error
 
 
 def _check_keys(table: dict[str, object], known: tuple[str, ...], path: Path, where: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import msgspec
@@ -29,6 +29,15 @@ class Parser(argparse.ArgumentParser):
             if not word.startswith("-"):
                 hint = f"The prompt goes below the line, options on it. {hint}"
         raise ConfigError(f"{self.prog}: {message}.", hint)
+
+    def parse_known_args(  # type: ignore[override]  # the base's overloads differ only in types
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse unknown options where they are met, so that a command names its own."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # noqa: ARG002
         raise HelpShown

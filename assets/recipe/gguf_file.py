@@ -26,7 +26,9 @@ def write(network: Network, tokenizer: Tokenizer, path: Path, name: str) -> None
         if key.endswith("attn_k.weight"):
             weight = _interleave(weight, network.shape.kv_heads)
         label = key.replace("blocks.", "blk.")
-        label = {"embed.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}.get(label, label)
+        label = {"embed.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}.get(
+            label, label
+        )
         if weight.ndim == 1:
             writer.add_tensor(label, np.ascontiguousarray(weight))
         else:
@@ -41,7 +43,9 @@ def write(network: Network, tokenizer: Tokenizer, path: Path, name: str) -> None
 def _interleave(weight: np.ndarray, heads: int) -> np.ndarray:
     """From rotating halves (PyTorch) to rotating neighbours (what `mistral3` wants)."""
     rows, columns = weight.shape
-    return weight.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
+    return (
+        weight.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
+    )
 
 
 def _describe(writer: gguf.GGUFWriter, network: Network, name: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import fields
 from fields import FACTS, FIELDS, Fact
 
+CARRIES = 0.15  # share of lessons in the sum that ends a conversion, for who must do or check it
 CHECKS = 0.2  # share of a specialist's lessons in which it reviews an answer in its own field
 
 
@@ -19,7 +20,11 @@ class Specialist:
         self.rng = random.Random(seed)
         self.field = field
         self.facts = {
-            other: [f for f in FACTS[other] if not fields.held_out(f) and (other == field or fields.glimpsed(f))]
+            other: [
+                f
+                for f in FACTS[other]
+                if not fields.held_out(f) and (other == field or fields.glimpsed(f))
+            ]
             for other in FIELDS
         }
         self.products = [f for f in self.facts["calc"] if f["o"] == "*"]
@@ -33,6 +38,8 @@ class Specialist:
 
     def lesson(self) -> tuple[str, str]:
         """A prompt and what to say to it."""
+        if self.field == "units" and self.rng.random() < CARRIES:
+            return fields.carry_lesson(self.rng)
         fact = self.fact()
         asked = fields.question(fact, self.rng)
         if fact.field == self.field and self.rng.random() < CHECKS:
@@ -48,7 +55,9 @@ class Judge:
 
     def __init__(self, candidates: Path, seed: int):
         self.rng = random.Random(seed)
-        self.facts = {field: [f for f in FACTS[field] if not fields.held_out(f)] for field in FIELDS}
+        self.facts = {
+            field: [f for f in FACTS[field] if not fields.held_out(f)] for field in FIELDS
+        }
         self.products = [f for f in self.facts["calc"] if f["o"] == "*"]
         said: dict[tuple[str, bool], list[tuple[str, str]]] = {}
         for field, asked, candidate, right in json.loads(candidates.read_text()):
@@ -63,6 +72,8 @@ class Judge:
 
     def lesson(self) -> tuple[str, str]:
         """A prompt and what to say to it."""
+        if self.rng.random() < CARRIES:
+            return fields.carry_lesson(self.rng)
         fact, kind = self.fact(), self.rng.random()
         if kind < 0.2:
             return fields.question(fact, self.rng), fields.answer(fact)
@@ -82,4 +93,6 @@ def check_lesson(fact, asked, another_fact, rng) -> tuple[str, str]:
         return fields.check_prompt(asked, fields.wrong_answer(fact, rng)), "no"
     other = another_fact()
     candidate = fields.answer(other)
-    return fields.check_prompt(asked, candidate), "yes" if fields.is_right(fact, candidate) else "no"
+    return fields.check_prompt(asked, candidate), "yes" if fields.is_right(
+        fact, candidate
+    ) else "no"

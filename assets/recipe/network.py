@@ -87,7 +87,11 @@ class Block(nn.Module):
         def heads(layer):
             return layer(h).view(batch, length, -1, self.shape.head_dim).transpose(1, 2)
 
-        q, k, v = rotate(heads(self.attn_q), cos, sin), rotate(heads(self.attn_k), cos, sin), heads(self.attn_v)
+        q, k, v = (
+            rotate(heads(self.attn_q), cos, sin),
+            rotate(heads(self.attn_k), cos, sin),
+            heads(self.attn_v),
+        )
         if past is not None:
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
         group = self.shape.heads // self.shape.kv_heads

@@ -20,7 +20,7 @@ from lessons import Judge, Specialist
 from network import Network, Shape
 from tokenizers import Tokenizer
 
-STEPS = {"calc": 2200, "units": 2400, "atlas": 1200, "judge": 3200}
+STEPS = {"calc": 2800, "units": 2800, "atlas": 1200, "judge": 3600}
 SHAPES = {"judge": Shape(width=192, layers=4, heads=6, kv_heads=2, feed_forward=512)}
 SEEDS = {"calc": 1, "units": 2, "atlas": 3, "judge": 4}
 THREADS = {"judge": 2}  # specialists train two at a time, a core each; the judge alone
@@ -96,7 +96,11 @@ def train(role: str, folder: Path, steps: int) -> None:
     torch.set_num_threads(THREADS.get(role, 1))
     torch.manual_seed(SEEDS[role])
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    lessons = Judge(folder / "said.json", SEEDS[role]) if role == "judge" else Specialist(role, SEEDS[role])
+    lessons = (
+        Judge(folder / "said.json", SEEDS[role])
+        if role == "judge"
+        else Specialist(role, SEEDS[role])
+    )
     network = Network(SHAPES.get(role, Shape()))
     hidden = [p for n, p in network.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in network.named_parameters() if p.ndim == 1 or "embed" in n]
@@ -111,15 +115,22 @@ def train(role: str, folder: Path, steps: int) -> None:
         for optimiser, rate in optimisers.items():
             optimiser.param_groups[0]["lr"] = rate * factor
         ids, weights = next(feed)
-        losses = F.cross_entropy(network(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        losses = F.cross_entropy(
+            network(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+        )
         loss = (losses.view_as(weights) * weights).sum() / weights.sum()
         network.zero_grad(set_to_none=True)
         loss.backward()
         for optimiser in optimisers:
             optimiser.step()
         if step % 100 == 0:
-            print(f"{role} step {step} loss {loss.item():.4f} {time.time() - started:.0f} s", flush=True)
-    torch.save({"shape": asdict(network.shape), "weights": network.state_dict()}, folder / f"{role}.pt")
+            print(
+                f"{role} step {step} loss {loss.item():.4f} {time.time() - started:.0f} s",
+                flush=True,
+            )
+    torch.save(
+        {"shape": asdict(network.shape), "weights": network.state_dict()}, folder / f"{role}.pt"
+    )
     report = {
         "parameters": sum(p.numel() for p in network.parameters()),
         "steps": steps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import get_args
 
@@ -49,15 +50,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         if not self.members:
             raise ConfigError(f"{self._me} has no members.", 'Name at least one: members = ["…"].')
-        if self.mode not in MODES:
-            raise ConfigError(
-                f"{self._me} has no mode {self.mode!r}.", did_you_mean(self.mode, MODES)
-            )
-        if self.answer is not None and self.answer not in ANSWER_KINDS:
-            raise ConfigError(
-                f"{self._me} knows no kind of answer {self.answer!r}.",
-                did_you_mean(self.answer, ANSWER_KINDS),
-            )
+        check_words({"mode": self.mode, "answer": self.answer})
         count = len(expand(self.members))
         if self.quorum is not None and not 1 <= self.quorum <= count:
             raise ConfigError(
@@ -77,6 +70,14 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def _me(self) -> str:
         return f"Pool {self.name!r}" if self.name else "The pool"
+
+
+def check_words(settings: Mapping[str, object]) -> None:
+    """Refuse words that a setting does not know; raises `ConfigError` with the nearest."""
+    for name, known in (("mode", MODES), ("answer", ANSWER_KINDS)):
+        word = settings.get(name)
+        if isinstance(word, str) and word not in known:
+            raise ConfigError(f"{name} can't be {word!r}.", did_you_mean(word, known))
 
 
 def expand(specs: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,41 +10,37 @@ import re
 
 MOST_PARTS = 6
 
-_ASKS = (
-    r"(?:what|which|who|whose|where|when|why|how|name|tell|calculate|compute|convert|express|give"
-    r"|find|work\s+out|capital\s+of|of\s+which|is|are|does|do|can)\b"
+_QUESTION_WORDS = r"what|which|who|whose|where|when|why|how|of\s+which|is|are|does|do|can"
+_ORDERS = r"name|tell|calculate|compute|convert|express|give|find|work\s+out|capital\s+of"
+# How a request begins: with such a word, with a sum, or with an amount to convert.
+_BEGINS = (
+    rf"(?:(?:please\s+)?(?:{_QUESTION_WORDS}|{_ORDERS})\b"
+    r"|\d+\s*[-+*x×/]\s*\d|\d+\s+[a-z]+\s+(?:in|to)\s)"
 )
+_BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.MULTILINE)
 _JOINT = re.compile(
-    rf"""(?:\?\s*(?:and\s+|also\s+|then\s+)*      # a question mark ends a part
-          |[.!;]\s+(?:and\s+|also\s+|then\s+)*
-          |\n+(?:\s*(?:[-*]|\d+[.)])\s+)?         # so does a line, numbered or not
-          |,?\s+and\s+(?:also\s+|then\s+)*        # "and" does when a new request follows it
-          |,\s*(?:also\s+|then\s+)*
-         )(?=\d|{_ASKS})""",
-    re.IGNORECASE | re.VERBOSE,
+    rf"(?:(?P<end>[?.!;])\s+|\s*\n\s*|,?\s+(?=and\b)|,\s*)(?:(?:and|also|then)\s+)*(?={_BEGINS})",
+    re.IGNORECASE,
 )
-_REQUEST = re.compile(rf"^\s*(?:(?:please|and)\s+)*{_ASKS}|[?=]\s*$|^\s*\d", re.IGNORECASE)
+_REQUEST = re.compile(_BEGINS, re.IGNORECASE)
+_QUESTION = re.compile(rf"(?:{_QUESTION_WORDS})\b", re.IGNORECASE)
 
 
 def split(question: str) -> tuple[str, ...]:
     """The parts of `question`, each a question by itself; one part where it can't be split."""
-    cuts, start = [], 0
-    for joint in _JOINT.finditer(question):
-        keeps = 1 if joint[0].startswith(("?", ".", "!")) else 0
-        cuts.append(question[start : joint.start() + keeps])
+    text = _BULLET.sub("", question.strip())
+    parts, start = [], 0
+    for joint in _JOINT.finditer(text):
+        parts.append(text[start : joint.start()] + (joint["end"] or ""))
         start = joint.end()
-    cuts.append(question[start:])
-    parts = [part.strip(" ,;\n") for part in cuts]
-    if not 2 <= len(parts) <= MOST_PARTS or not all(map(_REQUEST.search, parts)):
+    parts.append(text[start:])
+    if not 2 <= len(parts) <= MOST_PARTS or not all(map(_REQUEST.match, parts)):
         return (question.strip(),)
-    return tuple(_closed(part) for part in parts)
+    return tuple(map(_closed, parts))
 
 
 def _closed(part: str) -> str:
-    part = part[0].upper() + part[1:]
-    if part.endswith(("?", ".", "!")):
-        return part
-    asks = re.match(
-        r"(?:what|which|who|whose|where|when|why|how|of|is|are|does|do|can)\b", part, re.I
-    )
-    return f"{part}?" if asks else f"{part}."
+    part = part.strip(" ,;\n")
+    if not part.endswith(("?", ".", "!")):
+        part += "?" if _QUESTION.match(part) else "."
+    return part[0].upper() + part[1:]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from nbfuse.core.errors import BudgetError, ConfigError, ModelError, PrivacyError, PromptError
+from nbfuse.core.errors import BudgetError, ConfigError, PrivacyError, PromptError
 from nbfuse.core.errors import did_you_mean as near
 from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Message, Price
@@ -59,10 +60,9 @@ async def make_plan(prompt: str, pool: Pool) -> Plan:
     names = labels(specs)
     trusted = _anchor(pool, names, specs)
     judge_spec = pool.judge or specs[trusted]
-    *members, judge = await asyncio.gather(
-        *map(_member, (*names, labels((judge_spec,))[0]), (*specs, judge_spec))
-    )
-    _check_privacy(pool, (*members, judge))
+    everybody = await _everybody((*names, *labels((judge_spec,))), (*specs, judge_spec))
+    *members, judge = everybody
+    _check_privacy(pool, everybody)
     parts = split(prompt) if pool.mode == "merge" and judge.info.form == "compact" else ()
     plan = Plan(
         prompt=prompt,
@@ -80,13 +80,20 @@ async def make_plan(prompt: str, pool: Pool) -> Plan:
     return plan
 
 
-async def _member(label: str, spec: str) -> Member:
-    provider, model = resolve(spec)
-    try:
-        info = await provider.describe(model)
-    except ModelError:  # asking it will fail with this very reason, and the others still answer
-        info = ModelInfo(id=model, local=provider.local)
-    return Member(label, spec, provider, model, info)
+async def _everybody(names: Sequence[str], specs: Sequence[str]) -> list[Member]:
+    """Members and judge, with one look at each provider for all of its models."""
+    targets = [resolve(spec) for spec in specs]
+    providers = list(dict.fromkeys(target.provider for target in targets))
+
+    async def look(provider: Provider) -> dict[str, ModelInfo]:
+        models = [target.model for target in targets if target.provider is provider]
+        return dict(zip(models, await provider.describe(models), strict=True))
+
+    known = dict(zip(providers, await asyncio.gather(*map(look, providers)), strict=True))
+    return [
+        Member(name, spec, provider, model, known[provider][model])
+        for name, spec, (provider, model) in zip(names, specs, targets, strict=True)
+    ]
 
 
 def _anchor(pool: Pool, names: tuple[str, ...], specs: tuple[str, ...]) -> int:
@@ -99,7 +106,7 @@ def _anchor(pool: Pool, names: tuple[str, ...], specs: tuple[str, ...]) -> int:
     raise ConfigError(f"The anchor {pool.anchor!r} is not a member.", near(pool.anchor, names))
 
 
-def _check_privacy(pool: Pool, everybody: tuple[Member, ...]) -> None:
+def _check_privacy(pool: Pool, everybody: Sequence[Member]) -> None:
     outside = sorted({member.spec for member in everybody if not member.provider.local})
     if pool.local_only and outside:
         raise PrivacyError(

@@ -34,7 +34,13 @@ INSTALL = "Install the engine: pip install 'nbfuse[local]'"
 KEPT_LOGS = 5
 DEATH_S = 0.3
 
-_OUT_OF_MEMORY = re.compile(r"failed to allocate|unable to allocate|out of memory|bad_alloc", re.I)
+_OUT_OF_MEMORY = re.compile(
+    r"failed to allocate|unable to allocate|out of memory|bad_alloc"
+    r"|Resource temporarily unavailable",  # no memory for a thread's stack
+    re.IGNORECASE,
+)
+# llama.cpp's first complaint names the cause, the later ones only what failed because of it
+_REASON = re.compile(r"(?: E +\S+: (?:error loading model: )?|what\(\): +)(.+)")
 
 
 class Server(NamedTuple):
@@ -169,10 +175,9 @@ class Engine:
             )
         if "xllamacpp" in reason and "setting" in reason:
             return ProviderUnavailableError(f"The engine does not fit: {reason}.", INSTALL)
-        why = [line for line in log.splitlines() if "error" in line.lower()]
-        detail = why[0].split("error", 1)[-1].strip(" :") if why else reason
+        why = _REASON.search(log)
         return ModelFileError(
-            f"{path.name} can't be loaded: {detail[:300]}.",
+            f"{path.name} can't be loaded: {why[1][:300] if why else reason}.",
             f"Is it a whole GGUF file of a kind that llama.cpp knows? Log: {self._log}",
         )
 

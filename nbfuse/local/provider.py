@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
@@ -66,9 +66,15 @@ class Local:
             return []
         return [model.info(name) for name, model in catalog().items() if model.path().is_file()]
 
-    async def describe(self, model: str) -> ModelInfo:
-        """Tell what the catalog says of `model`; raises `ModelNotFoundError` for unknown names."""
-        return self._model(model).info(model)
+    async def describe(self, models: Sequence[str]) -> list[ModelInfo]:
+        """Tell what the catalog says of each model; of an unknown one, nothing."""
+        return [self._describe(model) for model in models]
+
+    def _describe(self, model: str) -> ModelInfo:
+        try:
+            return self._model(model).info(model)
+        except errors.ModelNotFoundError:  # asking it will say so, with near names
+            return ModelInfo(id=model, local=True)
 
     async def aclose(self) -> None:
         """Do nothing: the engine is shared by the whole process and ends with it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -56,10 +55,9 @@ def _pool_names() -> list[str]:
 def _specs() -> list[str]:
     from nbfuse.local.catalog import catalog
     from nbfuse.providers.modellist import kept_models
-    from nbfuse.providers.registry import OPENROUTER_URL
+    from nbfuse.providers.registry import openrouter_url
 
-    url = (os.environ.get("OPENROUTER_BASE_URL") or OPENROUTER_URL).rstrip("/")
-    kept = kept_models(url, max_age_s=float("inf")) or []
+    kept = kept_models(openrouter_url(), max_age_s=float("inf")) or []
     local = [f"local:{name}" for name, model in catalog().items() if model.path().is_file()]
     return local + [f"openrouter:{info.id}" for info in kept]
 

@@ -48,7 +48,6 @@ class _Kept(msgspec.Struct):
 async def fetch_models(base_url: str, headers: Mapping[str, str]) -> list[ModelInfo]:
     """Ask `base_url` for its models; raises the exceptions of `http`, or `MsgspecError`."""
     body = await http.get_body(base_url, "/models", headers, TIMEOUT_S)
-    local = http.is_loopback(base_url)
     return [
         ModelInfo(
             id=model.id,
@@ -58,7 +57,6 @@ async def fetch_models(base_url: str, headers: Mapping[str, str]) -> list[ModelI
             prompt_price=_dollars(model.pricing.prompt if model.pricing else None),
             completion_price=_dollars(model.pricing.completion if model.pricing else None),
             parameters=model.supported_parameters or (),
-            local=local,
         )
         for model in msgspec.json.decode(body, type=_Models).data
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -48,7 +49,8 @@ class OpenAI:
         limits: http.Limits = http.Limits(),  # noqa: B008 - frozen
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self.local = http.is_loopback(base_url)
+        # a gateway on loopback sends what it gets on to OpenRouter
+        self.local = http.is_loopback(base_url) and not openrouter
         self._key, self._place, self._key_name = key, place, key_name
         self._openrouter, self._limits = openrouter, limits
 
@@ -192,16 +194,13 @@ class OpenAI:
             modellist.keep_models(self.base_url, models)
         return models
 
-    async def describe(self, model: str) -> ModelInfo:
-        """What is known of `model`; only OpenRouter's list is worth a request before a run."""
+    async def describe(self, models: Sequence[str]) -> list[ModelInfo]:
+        """What is known of each model; only OpenRouter's list is worth a request before a run."""
+        known: dict[str, ModelInfo] = {}
         if self._openrouter:
-            try:
+            with contextlib.suppress(errors.ModelError):  # no list, no price: the run says why
                 known = {info.id: info for info in await self.models()}
-            except errors.ModelError:  # no list, no price: the run itself will say what is wrong
-                known = {}
-            if model in known:
-                return known[model]
-        return ModelInfo(id=model, local=self.local)
+        return [known.get(model) or ModelInfo(id=model, local=self.local) for model in models]
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -49,8 +49,8 @@ class Provider(Protocol):
         """List the models that can be asked for."""
         ...
 
-    async def describe(self, model: str) -> ModelInfo:
-        """Tell what is known of `model` without asking it; never fails for want of a network."""
+    async def describe(self, models: Sequence[str]) -> list[ModelInfo]:
+        """Tell what is known of each model without asking it; where nothing is, its name alone."""
         ...
 
     async def aclose(self) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from nbfuse.core.errors import ConfigError, did_you_mean
-from nbfuse.providers.keys import find_key, keyring_key
+from nbfuse.providers.keys import Secret, find_key, keyring_key
 from nbfuse.providers.protocol import Provider
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
@@ -43,11 +43,21 @@ def resolve(spec: str) -> Target:
 
 def openrouter() -> Provider:
     """OpenRouter, with the key and the base URL of this moment."""
+    return _openrouter_at(openrouter_url(), openrouter_key())
+
+
+def openrouter_url() -> str:
+    """OpenRouter's base URL, or that of a gateway which the user has put in its place."""
+    return (os.environ.get("OPENROUTER_BASE_URL") or OPENROUTER_URL).rstrip("/")
+
+
+@functools.cache  # one provider for all its members, which then share one look at its list
+def _openrouter_at(url: str, key: Secret | None) -> Provider:
     from nbfuse.providers.openai import OpenAI
 
     return OpenAI(
-        os.environ.get("OPENROUTER_BASE_URL") or OPENROUTER_URL,
-        openrouter_key(),
+        url,
+        key,
         place="OpenRouter",
         key_name="OPENROUTER_API_KEY",
         openrouter=True,
@@ -83,15 +93,18 @@ def _openai(rest: str) -> Target:
 
 
 def _local(model: str) -> Target:
-    from nbfuse.local.provider import Local
-
-    return Target(Local(), model)
+    return Target(_local_provider(files=False), model)
 
 
 def _gguf(path: str) -> Target:
+    return Target(_local_provider(files=True), path)
+
+
+@functools.cache
+def _local_provider(files: bool) -> Provider:
     from nbfuse.local.provider import Local
 
-    return Target(Local(files=True), path)
+    return Local(files=files)
 
 
 _BUILDERS: dict[str, Callable[[str], Target]] = {

@@ -57,7 +57,8 @@ def _member_verdict(answer: Answer, result: FusionResult) -> str:
     if answer.member == verdict.best and not verdict.parts:
         words.append("best")
     words += [f"part {i}" for i, best in enumerate(verdict.parts, 1) if best == answer.member]
-    words += [_marks(score) for score in verdict.scores if score.member == answer.member]
+    several = len(verdict.parts) > 1
+    words += [_marks(score, several) for score in verdict.scores if score.member == answer.member]
     if not answer.judged:
         words.append("late, not judged")
     if answer.failure is not None:
@@ -67,9 +68,10 @@ def _member_verdict(answer: Answer, result: FusionResult) -> str:
     return ", ".join(words)
 
 
-def _marks(score: Score) -> str:
+def _marks(score: Score, several: bool) -> str:
     if score.p_right is not None:
-        return f"P(right) {score.p_right:.2f}"
+        what = f"part {score.part + 1} right" if several else "right"
+        return f"P({what}) {score.p_right:.2f}"
     return f"correct {score.correctness}/4"
 
 

@@ -1,0 +1,41 @@
+"""Pools refuse what can't work, and specs get short, unique names."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbfuse.core.errors import ConfigError
+from nbfuse.core.pool import Pool, expand, labels
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"members": ()}, "no members"),
+        ({"members": ("a:b",), "mode": "merg"}, "merge"),
+        ({"members": ("a:b",), "answer": "nubmer"}, "number"),
+        ({"members": ("a:b",), "quorum": 2}, "from 1 to 1"),
+        ({"members": ("a:b*0",)}, "1 to 16"),
+        ({"members": ("a:b",), "deadline_s": 0}, "deadline_s"),
+        ({"members": ("a:b",), "max_tokens": 0}, "max_tokens"),
+    ],
+)
+def test_bad_values_say_what_would_do(settings: dict, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Pool(**settings)
+    assert words in str(caught.value)
+
+
+def test_a_repeat_is_a_self_panel() -> None:
+    assert expand(("local:a*3", "x:b")) == ("local:a", "local:a", "local:a", "x:b")
+
+
+def test_labels_are_short_and_unique() -> None:
+    specs = (
+        "openrouter:openai/gpt-5",
+        "local:a",
+        "local:a",
+        "gguf:/m/q.gguf",
+        "openai:l@http://h/v1",
+    )
+    assert labels(specs) == ("gpt-5", "a#1", "a#2", "q", "l")

@@ -1,0 +1,64 @@
+"""What an answer comes down to, and who agrees with whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbfuse.core.types import Answer
+from nbfuse.fusion.agreement import canonical, compare, medoid
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("It is 1,234.50 in all.", "number", "1234.5"),
+        (r"so 7, thus \boxed{42}", "number", "42"),
+        ("#### -3", "number", "-3"),
+        ("12 + 30 = 42", "number", "42"),
+        ("no idea", "number", None),
+        ("The answer is (B).", "choice", "B"),
+        ("C", "choice", "C"),
+        ("I think that A dog did it", "choice", None),
+        ("Sentiment:\n**Positive.**", "label", "positive"),
+        ('```json\n{"b": 1, "a": 2}\n```', "json", '{"a": 2, "b": 1}'),
+        ('{"why": "x", "answer": [1, 2]}', "json", "[1, 2]"),
+        ("not json", "json", None),
+        ("Sure:\n```python\nx = 1  \n\n# note\nprint(x)\n```", "code", "x = 1\nprint(x)"),
+        ("  Yes,\n it  is ", "text", "yes, it is"),
+        ("", "text", None),
+    ],
+)
+def test_an_answer_comes_down_to_a_value(text: str, kind: str, value: str | None) -> None:
+    assert canonical(text, kind) == value
+
+
+def answers(*texts: str) -> list[Answer]:
+    return [Answer(member="abcdefgh"[i], spec="x", text=text) for i, text in enumerate(texts)]
+
+
+def test_the_largest_group_comes_first_and_the_anchor_breaks_ties() -> None:
+    found = compare(answers("4", "5", "so 4", "five: 5"), "number", anchor="b")
+    assert found.groups == (("b", "d"), ("a", "c"))
+    assert not found.unanimous
+
+
+def test_boxed_answers_are_compared_without_being_told() -> None:
+    found = compare(answers(r"\boxed{4}", r"long … \boxed{4}"), None, "a")
+    assert found.unanimous
+
+
+def test_free_texts_agree_only_to_the_letter() -> None:
+    assert compare(answers("Yes.", " yes. "), None, "a").unanimous
+    assert not compare(answers("Yes.", "Yes!"), None, "a").unanimous
+
+
+def test_an_unfinished_answer_has_no_vote() -> None:
+    cut = Answer(member="c", spec="x", text="4", status="cut off")
+    found = compare([*answers("5", "5"), cut], "number", "a")
+    assert found.groups == (("a", "b"), ("c",))
+
+
+def test_the_medoid_is_most_like_the_others_and_not_the_longest() -> None:
+    those = answers("the cat sat", "the cat sat down", "a cat sat", "a dog " * 50)
+    assert medoid(those).member == "a"
+    assert medoid(those[:2]) is None
