@@ -8,8 +8,9 @@ that say whether asking again is safe.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -19,6 +20,8 @@ from nbfuse.providers.sse import EventReader, TooLargeError
 
 MAX_BODY_BYTES = 32_000_000  # the list of all OpenRouter models is about a megabyte
 MAX_ANSWER_BYTES = 64_000_000
+DONE = "[DONE]"  # the last event of a stream; not every server sends it
+DRAIN_S = 0.25
 KEEPALIVE_S = 120.0  # httpx's 5 s would open new connections in almost every cell
 
 
@@ -26,12 +29,14 @@ class Limits(msgspec.Struct, frozen=True):
     """Seconds to connect, to the first event, without a byte, and without an event.
 
     Keep-alive comments count as bytes: a server that thinks for minutes is alive, but not forever.
+    `keep_alive` keeps connections for the next call.
     """
 
     connect_s: float = 10.0
     first_s: float = 180.0
     idle_s: float = 60.0
     quiet_s: float = 300.0
+    keep_alive: bool = True
 
 
 class Rejected(Exception):
@@ -43,11 +48,14 @@ class Rejected(Exception):
 
 
 class Unreachable(Exception):
-    """No answer began; `safe` tells that the server can't have started to work."""
+    """No answer began; `safe` tells that the server can't have started to work.
 
-    def __init__(self, reason: str, safe: bool) -> None:
+    `stale` tells that a kept connection had been closed meanwhile: a new one will do.
+    """
+
+    def __init__(self, reason: str, *, safe: bool, stale: bool = False) -> None:
         super().__init__(reason)
-        self.safe = safe
+        self.safe, self.stale = safe, stale
 
 
 class Broken(Exception):
@@ -58,8 +66,8 @@ class TooSlow(Exception):
     """One of the limits has passed."""
 
 
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, httpx.AsyncClient]]
-_clients = WeakKeyDictionary()
+_Clients = dict[tuple[str, bool], httpx.AsyncClient]
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = WeakKeyDictionary()
 
 
 def is_loopback(url: str) -> bool:
@@ -71,26 +79,20 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _client(base_url: str) -> httpx.AsyncClient:
+def _client(base_url: str, keep_alive: bool) -> httpx.AsyncClient:
     clients = _clients.setdefault(asyncio.get_running_loop(), {})
-    if base_url not in clients:
-        local = is_loopback(base_url)
-        # llama.cpp's server now and then closes a kept connection under the next request (7 of 48
-        # on a busy machine); a new one costs 0.6 ms on loopback.
-        limits = httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=0 if local else None,
-            keepalive_expiry=KEEPALIVE_S,
-        )
-        clients[base_url] = httpx.AsyncClient(
-            base_url=base_url,
-            limits=limits,
-            timeout=httpx.Timeout(None),
-            trust_env=not local,  # a proxy must not see what stays on this machine
+    if (base_url, keep_alive) not in clients:
+        clients[base_url, keep_alive] = httpx.AsyncClient(
+            limits=httpx.Limits(
+                max_connections=None,
+                max_keepalive_connections=None if keep_alive else 0,
+                keepalive_expiry=KEEPALIVE_S,
+            ),
+            trust_env=not is_loopback(base_url),  # a proxy must not see what stays here
             follow_redirects=False,
             headers={"accept-encoding": "identity"},
         )
-    return clients[base_url]
+    return clients[base_url, keep_alive]
 
 
 async def close_clients() -> None:
@@ -120,7 +122,7 @@ async def _send(
     body: bytes | None,
     limits: Limits,
 ) -> httpx.Response:
-    client = _client(base_url)
+    client = _client(base_url, limits.keep_alive)
     request = client.build_request(
         method,
         base_url.rstrip("/") + path,
@@ -135,8 +137,8 @@ async def _send(
     except httpx.ConnectError as error:
         raise Unreachable(str(error) or "connection refused", safe=True) from error
     except httpx.RemoteProtocolError as error:
-        # "Server disconnected without sending a response": the usual end of a kept connection.
-        raise Unreachable(str(error), safe="without sending" in str(error)) from error
+        stale = "without sending" in str(error)  # the usual end of a kept connection
+        raise Unreachable(str(error), safe=stale, stale=stale) from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         raise Unreachable(str(error) or type(error).__name__, safe=False) from error
     if response.status_code // 100 != 2:
@@ -161,6 +163,14 @@ async def _body(response: httpx.Response) -> bytes:
     except httpx.HTTPError as error:
         raise Broken(str(error) or type(error).__name__) from error
     return bytes(received)
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Read what follows the last event: only a connection read to its end can be used again."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in pieces:
+                pass
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -221,6 +231,9 @@ async def post_events(
             events = reader.close() if piece is None else reader.feed(piece)
             for data in events:
                 yield Reply(response.headers, data)
+                if data.strip() == DONE:
+                    await _drain(pieces)
+                    return
             if piece is None:
                 return
             if events:

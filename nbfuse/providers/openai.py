@@ -20,7 +20,6 @@ from nbfuse.providers.wire import Payload, read_payload, to_chunk, write_request
 
 ATTEMPTS = 3
 FIRST_PAUSE_S = 0.5
-DONE = "[DONE]"
 
 
 class _Failed(Exception):
@@ -96,9 +95,9 @@ class OpenAI:
             async with aclosing(replies):
                 async for reply in replies:
                     generation_id = reply.headers.get("x-generation-id")
-                    if reply.data.strip() == DONE:
+                    if reply.data.strip() == http.DONE:
                         finished = True
-                        break
+                        continue
                     if not reply.data:
                         if generation_id:
                             yield Chunk(generation_id=generation_id)
@@ -113,7 +112,10 @@ class OpenAI:
         except http.Rejected as error:
             raise self._failed(read_rejection(error), call.model) from error
         except http.Unreachable as error:
-            raise _Failed(self._unreachable(error, call.model), error.safe) from error
+            # nobody listens on this machine: waiting would only keep the user waiting
+            again = error.safe and (error.stale or not http.is_loopback(self.base_url))
+            pause = 0.0 if error.stale else None
+            raise _Failed(self._unreachable(error, call.model), again, pause) from error
         except http.TooSlow as error:
             slow = errors.DeadlineError(
                 f"{self._place} on {call.model}: {error}.", "Give it more time, or leave it out."

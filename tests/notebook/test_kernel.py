@@ -1,0 +1,401 @@
+"""The magic in a real kernel, seen from a front end: outputs, names, interrupts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lookalike import Fail, LookAlike, Say, letter_of, verdict
+
+manager = pytest.importorskip("jupyter_client.manager")
+
+
+class Kernel:
+    """A kernel and what it says; `run` gives the outputs of one cell."""
+
+    def __init__(self, client: object, manager: object) -> None:
+        self.client, self.manager = client, manager
+
+    def start(self, code: str) -> str:
+        return self.client.execute(code)
+
+    def finish(self, message: str, limit: float = 30) -> dict:
+        """The reply to a cell, with its outputs under "outputs" and updates under "updates"."""
+        reply = self.client.get_shell_msg(timeout=limit)
+        while reply["parent_header"].get("msg_id") != message:
+            reply = self.client.get_shell_msg(timeout=limit)
+        told: dict = {"outputs": [], "updates": [], "stdout": ""}
+        while True:
+            said = self.client.get_iopub_msg(timeout=limit)
+            if said["parent_header"].get("msg_id") != message:
+                continue
+            kind, content = said["msg_type"], said["content"]
+            if kind == "status" and content["execution_state"] == "idle":
+                return {**reply["content"], **told}
+            if kind == "stream":
+                told["stdout"] += content["text"]
+            elif kind == "update_display_data":
+                told["updates"].append(content)
+            elif kind in ("display_data", "execute_result", "error"):
+                told["outputs"].append({"kind": kind, **content})
+
+    def run(self, code: str, limit: float = 30) -> dict:
+        return self.finish(self.start(code), limit)
+
+    def value(self, expression: str) -> object:
+        """What an expression comes to, as JSON."""
+        told = self.run(f"import json as _json; print(_json.dumps({expression}))")
+        assert told["status"] == "ok", told
+        return json.loads(told["stdout"])
+
+
+def kernel_with(environment: dict[str, str]) -> Iterator[Kernel]:
+    kernel = manager.KernelManager(kernel_name="python3")
+    kernel.start_kernel(
+        env=os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"} | environment,
+        cwd=str(Path.cwd()),
+    )
+    client = kernel.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        made = Kernel(client, kernel)
+        told = made.run("%load_ext nbfuse")
+        assert (told["status"], told["stdout"], told["outputs"]) == ("ok", "", [])
+        yield made
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+        kernel.cleanup_resources()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def kernel(home: Path) -> Iterator[Kernel]:
+    """A kernel that many tests share; live view off, so each run is one output."""
+    folders = {f"XDG_{n}_HOME": str(home / n) for n in ("CACHE", "CONFIG", "DATA")}
+    yield from kernel_with({"NBFUSE_LIVE": "off", "OPENROUTER_API_KEY": "", **folders})
+
+
+@pytest.fixture
+def live(server: LookAlike) -> Iterator[Kernel]:
+    """A kernel of its own with the live view, that asks the look-alike server."""
+    yield from kernel_with({})
+
+
+TINY = "%%fuse -p tiny\n"
+SLOW = "%%fuse -m openrouter:v/a,openrouter:v/b -j openrouter:v/judge --quorum 2 -o r\nhello"
+
+
+# --- results ----------------------------------------------------------------------------------
+
+
+def test_a_cell_shows_one_output_and_the_result_is_its_value(kernel: Kernel) -> None:
+    told = kernel.run(TINY + "What is 12 + 30?")
+    assert told["status"] == "ok"
+    (shown,) = told["outputs"]
+    assert set(shown["data"]) == {"text/html", "text/markdown", "text/plain"}
+    assert shown["data"]["text/plain"].startswith("12 + 30 = 42\n")
+    assert "<details open><summary><strong>Fused answer</strong>" in shown["data"]["text/html"]
+    about = shown["metadata"]["nbfuse"]
+    assert about["mode"] == "best-of"
+    assert about["models"] == ["local:tiny-calc", "local:tiny-units", "local:tiny-atlas"]
+    assert (about["cost"], about["stopped"]) == ("0", False)
+    assert kernel.value("str(_)") == "12 + 30 = 42"
+    assert kernel.value("type(_).__name__") == "FusionResult"
+
+
+def test_out_gets_the_result_and_quiet_shows_nothing(kernel: Kernel) -> None:
+    told = kernel.run("%%fuse -p tiny -o r -q\nWhat is 12 + 30?")
+    assert (told["outputs"], told["stdout"]) == ([], "")
+    assert kernel.value("r.text") == "12 + 30 = 42"
+    told = kernel.run("r")  # asked for, it is shown
+    assert told["outputs"][0]["data"]["text/plain"].startswith("12 + 30 = 42\n")
+
+
+def test_a_semicolon_hides_the_result(kernel: Kernel) -> None:
+    assert kernel.run(TINY + "What is 12 + 30?;")["outputs"] == []
+
+
+def test_last_shows_it_again(kernel: Kernel) -> None:
+    kernel.run(TINY + "What is 12 + 30?")
+    told = kernel.run("%fuse last")
+    assert told["outputs"][0]["data"]["text/plain"].startswith("12 + 30 = 42\n")
+
+
+def test_the_default_pool_is_named_once_with_its_reason(kernel: Kernel) -> None:
+    first, second = kernel.run("%%fuse\nWhat is 12 + 30?"), kernel.run("%%fuse\nWhat is 12 + 31?")
+    assert "pool tiny" in first["stdout"]
+    assert "because there is no key" in first["stdout"]
+    assert second["stdout"] == ""
+
+
+def test_await_works_in_a_cell(kernel: Kernel) -> None:
+    told = kernel.run('import nbfuse\nawait nbfuse.fuse("What is 12 + 30?", "tiny")')
+    assert told["outputs"][0]["data"]["text/plain"].startswith("12 + 30 = 42\n")
+
+
+def test_asyncio_run_works_after_allow_nested_and_so_does_the_magic(server: LookAlike) -> None:
+    pytest.importorskip("nest_asyncio2")
+    for nested in kernel_with({"NBFUSE_LIVE": "off"}):
+        told = nested.run(
+            "import asyncio, nbfuse\nnbfuse.allow_nested()\n"
+            'print(asyncio.run(nbfuse.fuse("What is 12 + 30?", "tiny")))'
+        )
+        assert told["stdout"] == "12 + 30 = 42\n"
+        told = nested.run(TINY + "What is 12 + 31?")
+        assert told["outputs"][0]["data"]["text/plain"].startswith("12 + 31 = 43\n")
+
+
+# --- the prompt -------------------------------------------------------------------------------
+
+
+def test_variables_are_filled_in_once_and_braces_pass(live: Kernel, server: LookAlike) -> None:
+    server.models["v/a"] = Say("ok")
+    live.run("word = '{{ secret }} {x}'; secret = 'no'; d = {'k': [1, 2]}")
+    prompt = "{{ word }} {{ d['k'][1] }} {json: {a}} $x$ {{}} {{ a | b }} %d"
+    told = live.run(f"%%fuse -m openrouter:v/a -j openrouter:v/a\n{prompt}")
+    assert told["status"] == "ok"
+    (body,) = server.asked("v/a")
+    said = body["messages"][-1]["content"]
+    assert said == "{{ secret }} {x} 2 {json: {a}} $x$ {{}} {{ a | b }} %d"
+    live.run(f"%%fuse --raw -m openrouter:v/a -j openrouter:v/a\n{prompt}")
+    assert server.asked("v/a")[1]["messages"][-1]["content"] == prompt
+
+
+def test_a_data_frame_becomes_a_short_table(live: Kernel, server: LookAlike) -> None:
+    server.models["v/a"] = Say("ok")
+    live.run("import pandas as pd; df = pd.DataFrame({'n': range(100), 't': ['x|y'] * 100})")
+    live.run("%%fuse -m openrouter:v/a -j openrouter:v/a\n{{ df }}")
+    said = server.asked("v/a")[0]["messages"][-1]["content"]
+    assert said.startswith("Table of 100 rows and 2 columns (80 more rows left out):\n| n | t |")
+    assert "| 19 | x/y |" in said
+    assert "| 20 |" not in said
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "name", "words"),
+    [
+        ("%%fuse\n  \n", "PromptError", "empty"),
+        ("%%fuse -p tinny\nhi", "ConfigError", "Did you mean tiny"),
+        ("%%fuse --modus merge\nhi", "ConfigError", "Did you mean --mode"),
+        ("%%fuse --mode megre\nhi", "ConfigError", "Did you mean merge"),
+        ("%%fuse what is this\nhi", "ConfigError", "prompt goes below the line"),
+        ("%%fuse -p 'tiny\nhi", "ConfigError", "Close the quotes"),
+        ("%%fuse --quorum many\nhi", "ConfigError", "invalid int"),
+        ("%%fuse -p tiny --out 1x\nhi", "ConfigError", "not a variable"),
+        ("%%fuse -p tiny\n{{ undefined_name }}", "PromptError", "no variable"),
+        ("%fuse modles", "ConfigError", "Did you mean models"),
+        ("%%fuse -m local:tiny-calk -j local:tiny-judge\nhi", "NoAnswerError", "tiny-calc"),
+    ],
+)
+def test_errors_are_our_own_and_short(kernel: Kernel, cell: str, name: str, words: str) -> None:
+    told = kernel.run(cell)
+    assert (told["status"], told["ename"]) == ("error", name)
+    rendered = "\n".join(told["traceback"])
+    assert words in rendered
+    assert len(told["traceback"]) <= 4
+    assert "Traceback" not in rendered
+
+
+def test_a_broken_nbfuse_toml_is_named(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "nbfuse.toml").write_text("[pools.a]\nmembers = 3")
+    told = kernel.run(f"%cd -q {tmp_path}\n")
+    told = kernel.run("%%fuse\nhi")
+    assert told["ename"] == "ConfigError"
+    assert "nbfuse.toml" in "\n".join(told["traceback"])
+    kernel.run(f"%cd -q {tmp_path.parent}\n")
+    assert kernel.run(TINY + "What is 1 + 1?")["status"] == "ok"
+
+
+def test_when_all_fail_the_cell_fails_and_the_result_is_kept(
+    live: Kernel, server: LookAlike
+) -> None:
+    server.models |= {f"v/{n}": Fail(402, {"message": "broke"}) for n in "ab"}
+    told = live.run(SLOW)
+    assert told["ename"] == "NoAnswerError"
+    assert live.value("[a.failure.kind for a in r.answers]") == ["CreditsError"] * 2
+    assert live.value("_ is r")
+
+
+# --- commands, help, configuration ------------------------------------------------------------
+
+
+def test_help_prints_the_options(kernel: Kernel) -> None:
+    told = kernel.run("%%fuse --help\nignored")
+    assert told["status"] == "ok"
+    for option in ("--pool", "--models", "--judge", "--mode", "--out", "--quiet", "--answer",
+                   "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed",
+                   "--dry-run", "--raw"):  # fmt: skip
+        assert option in told["stdout"]
+    assert "Ask several" in kernel.run("%fuse?")["payload"][0]["data"]["text/plain"]
+
+
+def test_commands_list_models_and_pools(kernel: Kernel) -> None:
+    assert "local:tiny-atlas" in kernel.run("%fuse models tiny")["stdout"]
+    assert "* tiny:" in kernel.run("%fuse pool")["stdout"]
+    assert "%fuse models" in kernel.run("%fuse help")["stdout"]
+
+
+def test_a_dry_run_asks_nobody(live: Kernel, server: LookAlike) -> None:
+    told = live.run(SLOW.replace("-o r", "--dry-run"))
+    assert "Would ask a, b; judge judges (best-of)." in told["stdout"]
+    assert "Price:" in told["stdout"]
+    assert not server.asked("v/a")
+    tiny = live.run("%%fuse -p tiny --mode merge --dry-run\nWhat is 1 + 2 and capital of Peru?")
+    assert "nothing, all models are local" in tiny["stdout"]
+    assert "Part 2: Capital of Peru?" in tiny["stdout"]
+
+
+def test_config_sets_defaults_and_options_go_first(kernel: Kernel) -> None:
+    assert "Fuse.mode" in kernel.run("%config Fuse")["stdout"]
+    kernel.run("%config Fuse.mode = 'debate'")
+    assert kernel.run("%%fuse -p tiny -o r -q\nWhat is 1 + 1?")["status"] == "ok"
+    assert kernel.value("r.mode") == "debate"
+    kernel.run("%%fuse -p tiny -o r -q --mode merge\nWhat is 1 + 1?")
+    assert kernel.value("r.mode") == "merge"
+    kernel.run("%config Fuse.mode = ''")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("%%fuse --mo", "--mode"),
+        ("%%fuse --mode me", "merge"),
+        ("%%fuse -p ti", "tiny"),
+        ("%%fuse -m local:tiny-c", "tiny-calc"),
+        ("%%fuse -m local:tiny-calc,local:tiny-u", "tiny-units"),
+        ("%fuse mod", "models"),
+    ],
+)
+def test_completion_knows_options_pools_and_models(
+    kernel: Kernel, line: str, expected: str
+) -> None:
+    message = kernel.client.complete(line)
+    reply = kernel.client.get_shell_msg(timeout=10)
+    while reply["parent_header"].get("msg_id") != message:
+        reply = kernel.client.get_shell_msg(timeout=10)
+    content = reply["content"]
+    whole = [
+        line[: content["cursor_start"]] + match + line[content["cursor_end"] :]
+        for match in content["matches"]
+    ]
+    assert any(one.endswith(expected) for one in whole), content
+    assert line.rpartition(" ")[0] + " " in whole[0]
+
+
+# --- interrupts, the view, connections --------------------------------------------------------
+
+
+def interrupt_after(
+    live: Kernel, server: LookAlike, cell: str, seconds: float
+) -> tuple[dict, float]:
+    message = live.start(cell)
+    end = time.monotonic() + 10
+    while not server.streaming and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(seconds)
+    live.manager.interrupt_kernel()
+    pressed = time.monotonic()
+    told = live.finish(message)
+    return told, time.monotonic() - pressed
+
+
+def test_an_interrupt_keeps_what_has_arrived_and_leaves_no_stream(
+    live: Kernel, server: LookAlike
+) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("word " * 2000, gap_s=0.01)}
+    told, took = interrupt_after(live, server, SLOW, 0.5)
+    assert told["ename"] == "Stopped"
+    assert told["traceback"] == ["Stopped. 2 answers kept, whole or in part, in `_`."]
+    assert took < 1.0  # the bar of 100 ms is measured in tests/bench, on a quiet machine
+    assert server.quiet()
+    assert live.value("[r['a'].text, r['b'].status, r.status]") == ["Paris", "stopped", "stopped"]
+    assert live.value("r['b'].text.startswith('word word')")
+    assert live.value("_ is r")
+    assert "text/html" in told["updates"][-1]["data"]  # the view has become the static result
+    assert told["updates"][-1]["metadata"]["nbfuse"]["stopped"]
+
+
+def test_an_interrupt_while_the_judge_works_keeps_all_answers(
+    live: Kernel, server: LookAlike
+) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome"), "v/judge": Say("x", first_s=30)}
+    told, _ = interrupt_after(live, server, SLOW, 0.6)
+    assert told["ename"] == "Stopped"
+    assert live.value("sorted(a.text for a in r.answers)") == ["Paris", "Rome"]
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    told = live.run(SLOW)  # the next cell works as if nothing had been
+    assert told["status"] == "ok"
+    assert live.value("r.text") == "Paris"
+
+
+def test_interrupts_at_any_moment_leave_the_kernel_usable(live: Kernel, server: LookAlike) -> None:
+    server.models |= {n: Say("word " * 50, gap_s=0.01) for n in ("v/a", "v/b")}
+    server.models["v/judge"] = verdict(lambda _: "A")
+    for wait in (0.0, 0.02, 0.05, 0.1, 0.3, 0.5):
+        message = live.start(SLOW)
+        time.sleep(wait)
+        live.manager.interrupt_kernel()
+        told = live.finish(message)
+        assert told["status"] in ("error", "ok")
+        assert server.quiet()
+        assert live.run("1 + 1")["status"] == "ok"
+    assert live.run(SLOW)["status"] == "ok"
+
+
+def test_the_view_shows_a_line_for_each_member_and_ends_as_the_result(
+    live: Kernel, server: LookAlike
+) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("word " * 40, gap_s=0.02)}
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    told = live.run(SLOW)
+    first, *_, last = told["updates"]
+    assert len(told["outputs"]) == 1  # the view itself, and nothing twice
+    assert "a: " in first["data"]["text/plain"]
+    assert any("b: writing" in update["data"]["text/plain"] for update in told["updates"])
+    assert last["data"]["text/plain"].startswith("Paris\n")
+    assert "widget" not in json.dumps(last["data"])
+    again = live.run("r")
+    assert again["outputs"][0]["data"]["text/plain"].startswith("Paris\n")
+
+
+def test_connections_are_kept_between_cells(live: Kernel, server: LookAlike) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome")}
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    live.run(SLOW)
+    opened = server.connections
+    live.run(SLOW)
+    assert server.connections == opened
+
+
+def test_a_cell_runs_again_after_the_kernel_has_restarted(live: Kernel, server: LookAlike) -> None:
+    live.run(TINY + "What is 12 + 30?")
+    live.manager.restart_kernel(now=True)
+    live.client.wait_for_ready(timeout=60)
+    told = live.run("%load_ext nbfuse")
+    told = live.run(TINY + "What is 12 + 30?")
+    assert told["status"] == "ok"
+
+
+def test_a_killed_kernel_leaves_no_engine_behind(live: Kernel, server: LookAlike) -> None:
+    live.run(TINY + "What is 12 + 30?")
+    pid = int(live.value("__import__('nbfuse.local.engine', fromlist=['x']).engine.pid"))
+    assert Path(f"/proc/{pid}").exists()
+    os.kill(live.manager.provisioner.pid, signal.SIGKILL)
+    end = time.monotonic() + 3
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
