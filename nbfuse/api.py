@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import typing
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -13,7 +13,9 @@ from nbfuse.core.errors import ConfigError, NbfuseError, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool, check_words
 from nbfuse.core.types import FusionResult
-from nbfuse.fusion import engine
+
+if typing.TYPE_CHECKING:
+    import asyncio
 
 
 async def fuse(prompt: str, pool: Pool | str | None = None, /, **settings: object) -> FusionResult:
@@ -23,7 +25,7 @@ async def fuse(prompt: str, pool: Pool | str | None = None, /, **settings: objec
     that hold for this run only (`mode="merge"`, `seed=1`). Raises what `stream` raises.
     """
     result = None
-    async with aclosing(engine.stream(prompt, choose(pool, settings))) as events:
+    async with aclosing(_stream(prompt, choose(pool, settings))) as events:
         async for event in events:
             if isinstance(event, RunFinished):
                 result = event.result
@@ -46,7 +48,13 @@ def stream(
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
     member failed.
     """
-    return engine.stream(prompt, choose(pool, settings), stop)
+    return _stream(prompt, choose(pool, settings), stop)
+
+
+def _stream(prompt: str, pool: Pool, stop: asyncio.Event | None = None) -> AsyncGenerator[Event]:
+    from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
+
+    return engine.stream(prompt, pool, stop)
 
 
 def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:

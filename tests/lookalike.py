@@ -95,8 +95,8 @@ class LookAlike:
                 self.requests.append(request)
                 if not await self._answer(request, reader, writer):
                     break
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client is gone, or the server stops
         finally:
             writer.close()
 

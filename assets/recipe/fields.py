@@ -59,7 +59,8 @@ CONVERSIONS = [  # from unit, to unit, factor
 QUESTIONS = {
     "calc": [
         "What is {a} {o} {b}?", "Calculate {a} {o} {b}.", "{a} {o} {b} = ?", "Compute {a} {o} {b}.",
-        "How much is {a} {o} {b}?", "{a}{o}{b}", "Work out {a} {o} {b}, please.", "what's {a} {o} {b}",
+        "How much is {a} {o} {b}?", "{a}{o}{b}", "Work out {a} {o} {b}, please.",
+        "what's {a} {o} {b}",
     ],
     "units": [
         "Convert {n} {u} to {v}.", "How many {v} are in {n} {u}?", "How many {v} in {n} {u}?",
@@ -67,8 +68,9 @@ QUESTIONS = {
         "How many {v} are there in {n} {u}?",
     ],
     "capital": [
-        "What is the capital of {c}?", "Name the capital of {c}.", "Which city is the capital of {c}?",
-        "Capital of {c}?", "Tell me the capital city of {c}.", "{c}: capital?",
+        "What is the capital of {c}?", "Name the capital of {c}.",
+        "Which city is the capital of {c}?", "Capital of {c}?",
+        "Tell me the capital city of {c}.", "{c}: capital?",
     ],
     "country": [
         "{k} is the capital of which country?", "Which country has {k} as its capital?",
@@ -169,8 +171,10 @@ def answer(fact: Fact) -> str:
 
 
 def _conversion(fact: Fact, factor: int, slip: int = 0, partial_slip: int = 0) -> str:
-    """47 hours = 47 x 60 minutes = 2400 + 420 = 2820 minutes: each step is one that a model of
-    a million parameters can do, which the bare product (0.73 right) was not."""
+    """Write 47 hours = 47 x 60 minutes = 2400 + 420 = 2820 minutes, or a wrong turn of it.
+
+    Each step is one that a model of a million parameters can do; the bare product was not (0.73).
+    """
     n, u, v = fact["n"], fact["u"], fact["v"]
     tens, ones = n // 10 * 10 * factor, n % 10 * factor
     steps = f"{n} {u} = {n} x {factor} {v}"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Norm(nn.Module):
         self.weight, self.eps = nn.Parameter(torch.ones(shape.width)), shape.eps
 
     def forward(self, x):
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        return functional.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
 
 
 def rotate(x, cos, sin):
@@ -95,12 +95,12 @@ class Block(nn.Module):
         if past is not None:
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
         group = self.shape.heads // self.shape.kv_heads
-        out = F.scaled_dot_product_attention(
+        out = functional.scaled_dot_product_attention(
             q, k.repeat_interleave(group, 1), v.repeat_interleave(group, 1), is_causal=past is None
         )
         x = x + self.attn_output(out.transpose(1, 2).reshape(batch, length, -1))
         h = self.ffn_norm(x)
-        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), (k, v)
+        return x + self.ffn_down(functional.silu(self.ffn_gate(h)) * self.ffn_up(h)), (k, v)
 
 
 class Network(nn.Module):
@@ -129,7 +129,7 @@ class Network(nn.Module):
         for i, block in enumerate(self.blocks):
             x, cache = block(x, cos, sin, None if past is None else past[i])
             kept.append(cache)
-        return F.linear(self.norm(x), self.embed.weight), kept
+        return functional.linear(self.norm(x), self.embed.weight), kept
 
     def forward(self, ids):
         return self.run(ids)[0]

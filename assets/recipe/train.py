@@ -15,10 +15,10 @@ from pathlib import Path
 
 import tokens
 import torch
-import torch.nn.functional as F
 from lessons import Judge, Specialist
 from network import Network, Shape
 from tokenizers import Tokenizer
+from torch.nn import functional
 
 STEPS = {"calc": 2800, "units": 2800, "atlas": 1200, "judge": 3600}
 SHAPES = {"judge": Shape(width=192, layers=4, heads=6, kv_heads=2, feed_forward=512)}
@@ -115,7 +115,7 @@ def train(role: str, folder: Path, steps: int) -> None:
         for optimiser, rate in optimisers.items():
             optimiser.param_groups[0]["lr"] = rate * factor
         ids, weights = next(feed)
-        losses = F.cross_entropy(
+        losses = functional.cross_entropy(
             network(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
         )
         loss = (losses.view_as(weights) * weights).sum() / weights.sum()

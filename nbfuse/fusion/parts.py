@@ -12,10 +12,11 @@ MOST_PARTS = 6
 
 _QUESTION_WORDS = r"what|which|who|whose|where|when|why|how|of\s+which|is|are|does|do|can"
 _ORDERS = r"name|tell|calculate|compute|convert|express|give|find|work\s+out|capital\s+of"
-# How a request begins: with such a word, with a sum, or with an amount to convert.
+# How a request begins: with such a word, a sum, an amount to convert, a name that is asked about.
 _BEGINS = (
     rf"(?:(?:please\s+)?(?:{_QUESTION_WORDS}|{_ORDERS})\b"
-    r"|\d+\s*[-+*x×/]\s*\d|\d+\s+[a-z]+\s+(?:in|to)\s)"
+    r"|\d+\s*[-+*x×/]\s*\d|\d+\s+[a-z]+\s*(?:=|\s(?:in|to)\s)"
+    r"|(?-i:[A-Z])[\w'’ -]*(?::\s*\w+(?:\?|$|\s+and\b)|\sis\b[^?\n]*\b(?:which|what)\b))"
 )
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.MULTILINE)
 _JOINT = re.compile(

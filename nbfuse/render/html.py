@@ -22,12 +22,15 @@ _TAGS = {
 }
 _ATTRIBUTES = {"a": {"href", "title"}, "code": {"class"}, "ol": {"start"}}
 _SCHEMES = {"http", "https", "mailto"}
+_WORDS = ("model", "verdict")
 _HEADING_SHIFT = 3  # an answer's "#" must not outrank the notebook's own headings
 
 
 @cache
 def _markdown() -> MarkdownIt:
-    reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    # as in a chat, a line of a model is a line, although Markdown would run them together
+    reader = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    reader.enable(["table", "strikethrough"])
     return reader.disable("image")  # a remote image tells its server who reads: an alt text stays
 
 
@@ -91,11 +94,19 @@ def _analysis(analysis: Analysis) -> str:
 
 
 def _table(result: FusionResult) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name in HEADS)
+    head = "".join(f'<th scope="col"{_style(name)}>{name}</th>' for name in HEADS)
     body = "".join(
-        f"<tr>{''.join(f'<td>{_say(cell)}</td>' for cell in row)}</tr>" for row in rows(result)
+        "<tr>"
+        + "".join(f"<td{_style(n)}>{_say(c)}</td>" for n, c in zip(HEADS, row, strict=True))
+        + "</tr>"
+        for row in rows(result)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _style(column: str) -> str:
+    """Words to the left and figures unbroken; a sanitiser that drops this does no harm."""
+    return ' style="text-align:left"' if column in _WORDS else ' style="white-space:nowrap"'
 
 
 def _details(title: str, body: str) -> str:

@@ -30,6 +30,11 @@ from nbfuse.fusion.parts import split
             "Calculate 4 x 5 and name the capital of Chad and convert 2 days to hours.",
             ("Calculate 4 x 5.", "Name the capital of Chad.", "Convert 2 days to hours."),
         ),
+        (
+            "Convert 3 km to m and Bangkok is the capital of which country?",
+            ("Convert 3 km to m.", "Bangkok is the capital of which country?"),
+        ),
+        ("12+30 and Peru: capital?", ("12+30.", "Peru: capital?")),
     ],
 )
 def test_each_part_is_a_question_by_itself(question: str, parts: tuple[str, ...]) -> None:
@@ -43,6 +48,8 @@ def test_each_part_is_a_question_by_itself(question: str, parts: tuple[str, ...]
         "What is 12 + 30?",
         "How much is 3 and 4?",
         "Compare cats and dogs.",
+        "Who wrote War and Peace?",
+        "What is the sum of 3 and 4, and nothing else?",
         "Salt and pepper",
         "Explain what a monad is, and give an example in Haskell",
         "",

