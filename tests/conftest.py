@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import lookalike
@@ -40,8 +40,22 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[lookalike.LookAlike]:
         yield running
 
 
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+def _required(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Where CI asks for it, a skipped test is a failed one: nothing may be missing there."""
-    skipped = call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)
-    if skipped and os.environ.get("NBFUSE_TESTS") == "required":
-        pytest.fail(f"{item.nodeid} was skipped: {call.excinfo}")
+    if report.skipped and os.environ.get("NBFUSE_TESTS") == "required":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but required here: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _required(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _required(report)
+    return report

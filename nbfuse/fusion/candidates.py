@@ -7,9 +7,9 @@ by anything else (arXiv:2604.23178).
 
 from __future__ import annotations
 
+import os
 import random
 import re
-import secrets
 import string
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -54,7 +54,7 @@ class Ballot(NamedTuple):
 
     def fenced(self) -> str:
         """All candidates as the judge reads them."""
-        tag = secrets.token_hex(4)
+        tag = os.urandom(4).hex()
         return "\n\n".join(
             f"Candidate {letter}{' (cut off before its end)' if candidate.cut_off else ''}\n"
             f"<<<{tag}\n{undress(candidate.text)}\n{tag}>>>"

@@ -7,8 +7,8 @@ and the judge speak at the same time: a chain of generators could not carry both
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
@@ -87,7 +87,7 @@ class Run:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.id = uuid.uuid4().hex[:12]
+        self.id = os.urandom(6).hex()
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.judging_calls: list[Answer] = []
         self.notes: list[str] = list(plan.notes)

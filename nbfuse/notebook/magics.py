@@ -1,4 +1,8 @@
-"""`%%fuse` asks a pool, `%fuse` has commands about it. Parses and delegates; decides nothing."""
+"""`%%fuse` asks a pool, `%fuse` has commands about it. Parses and delegates; decides nothing.
+
+What only a run needs (the fusion engine, reports, renderings) is imported when one begins: half of
+what `%load_ext` would otherwise cost.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import asyncio
 import os
 import shlex
 from collections import deque
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -24,14 +27,11 @@ from nbfuse.core.errors import ConfigError, NoAnswerError, Stopped, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import FusionResult
-from nbfuse.fusion import engine
-from nbfuse.fusion.plan import make_plan
 from nbfuse.notebook import completion
 from nbfuse.notebook.interpolate import interpolate
 from nbfuse.notebook.runner import Interrupted, runner
 from nbfuse.notebook.view import StatusView, bundle, can_update
 from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
-from nbfuse.report import MODEL_HEADS, known_models, model_row, plan_text, pool_line, pools_text
 
 HELP = """\
 %%fuse [options]        ask a pool what stands below the line (%%fuse --help lists the options)
@@ -104,14 +104,18 @@ class Fuse(Magics):
             raise ConfigError(
                 f"--out {options.out}: that is not a variable's name.", "Use one word."
             )
+        from nbfuse import report
+
         prompt = (cell if options.raw else interpolate(cell, self.shell.user_ns)).strip()
         pool, reason = pool_of(options, self._preset())
         if options.dry_run:
-            print(plan_text(runner.run(make_plan(prompt, pool))))
+            from nbfuse.fusion.plan import make_plan
+
+            print(report.plan_text(runner.run(make_plan(prompt, pool))))
             return None
         if reason != "as asked" and not self._pool_named and not options.quiet:
             self._pool_named = True
-            print(pool_line(pool, reason))
+            print(report.pool_line(pool, reason))
         # IPython takes a last ";" as "show no result", here as in any other cell
         quiet = options.quiet or prompt.endswith(";")
         return self._run(prompt, pool, options.out, quiet)
@@ -176,16 +180,18 @@ class Fuse(Magics):
         return {name: value for name, value in preset.items() if value not in (None, "")}
 
     def _command(self, words: list[str]) -> FusionResult | None:
+        from nbfuse import report
+
         match words or ["help"]:
             case ["help" | "--help" | "-h"]:
                 print(HELP)
             case ["models", *search]:
-                found, troubles = runner.run(known_models(" ".join(search)))
-                for row in (MODEL_HEADS, *(model_row(*model) for model in found)):
+                found, troubles = runner.run(report.known_models(" ".join(search)))
+                for row in (report.MODEL_HEADS, *(report.model_row(*model) for model in found)):
                     print("{:<40} {:>10}  {:<24} {}".format(*row).rstrip())
                 print("\n".join(troubles))
             case ["pool" | "pools"]:
-                print(pools_text())
+                print(report.pools_text())
             case ["last"]:
                 if self.last is None:
                     raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
@@ -202,9 +208,10 @@ class Fuse(Magics):
 async def _listen(
     prompt: str, pool: Pool, stop: asyncio.Event, heard: deque[Event]
 ) -> FusionResult | None:
+    from nbfuse.fusion import engine
+
     result = None
-    events: AsyncGenerator[Event] = engine.stream(prompt, pool, stop)
-    async with aclosing(events):
+    async with aclosing(engine.stream(prompt, pool, stop)) as events:
         async for event in events:
             heard.append(event)
             if isinstance(event, RunFinished):

@@ -31,6 +31,7 @@ from nbfuse.core.types import (
     from_json,
     to_json,
 )
+from nbfuse.providers.protocol import ModelInfo
 
 FAILURE = Failure("RateLimitError", "too fast", "wait")
 USAGE = Usage(1, 2, 3, 4, Decimal("0.00000015"))
@@ -101,12 +102,13 @@ CALL = Call(
 CHUNK = Chunk(
     text="t", logprobs=(TokenLogprob("t", -0.5, (("t", -0.5), ("u", -1.0))),), usage=USAGE
 )
+MODEL = ModelInfo(id="m", prompt_price=Decimal("0.000001"), form="compact", check="{question}")
 POOL = Pool(members=("a:b",), budget=Decimal("0.05"), mode="merge", answer="number")
 
 
 @pytest.mark.parametrize(
     "value",
-    [FAILURE, USAGE, ANSWER, ANALYSIS, VERDICT, POSITION, PRICE, RESULT, CALL, CHUNK, POOL],
+    [FAILURE, USAGE, ANSWER, ANALYSIS, VERDICT, POSITION, PRICE, RESULT, CALL, CHUNK, POOL, MODEL],
     ids=lambda value: type(value).__name__,
 )
 def test_a_value_comes_back_as_it_was(value: object) -> None:

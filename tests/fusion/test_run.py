@@ -114,6 +114,19 @@ def test_merge_analyses_and_then_writes(server: LookAlike) -> None:
     assert "the mayor" in writer["messages"][-1]["content"]
 
 
+@pytest.mark.parametrize("mode", ["best-of", "merge", "debate"])
+def test_five_members_and_a_judge_stream_in_each_mode(server: LookAlike, mode: str) -> None:
+    members(server, **{name: debater(f"It is {text}") for name, text in FIVE.items()})
+    analyst, ruling = analyst_then_writer("Paris."), verdict(letter_of("Paris"))
+    server.models["v/judge"] = analyst if mode == "merge" else ruling
+    seen = watch(pool(*FIVE, mode=mode, quorum=5))
+    deltas = {event.member for event in seen if isinstance(event, events.MemberDelta)}
+    assert deltas == set(FIVE)
+    assert "Paris" in seen[-1].result.text
+    assert all(answer.generation_id for answer in seen[-1].result.answers)
+    assert seen[-1].result.cost > 0
+
+
 def debater(answer: str, reply: dict | None = None) -> object:
     stay = {
         "errors_found": [],

@@ -1,0 +1,82 @@
+"""From specs to providers, third parties' among them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nbfuse.core.errors import ConfigError
+from nbfuse.providers.registry import resolve
+
+PLUGIN = """
+from nbfuse.core.types import Chunk
+from nbfuse.providers.protocol import ModelInfo
+
+class Echo:
+    local = True
+
+    async def stream(self, call):
+        yield Chunk(text=call.messages[-1].content.upper(), finish="stop")
+
+    async def models(self):
+        return []
+
+    async def describe(self, models):
+        return [ModelInfo(id=model, local=True) for model in models]
+
+    async def aclose(self):
+        pass
+"""
+
+
+def test_a_third_party_adds_a_provider_by_an_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "echo_plugin.py").write_text(PLUGIN)
+    info = tmp_path / "echo_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: echo-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nbfuse.providers]\necho = echo_plugin:Echo\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    words = ("ask", "-m", "echo:loud", "-j", "echo:loud", "hello")
+    done = subprocess.run(
+        [sys.executable, "-m", "nbfuse", *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "HELLO\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "url", "model"),
+    [
+        ("openai:m@http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1", "m"),
+        ("openai:a/b:latest@http://localhost:1234/v1/", "http://localhost:1234/v1", "a/b:latest"),
+        ("openai:gpt-5", "https://api.openai.com/v1", "gpt-5"),
+        ("openrouter:x/y:free", "https://openrouter.ai/api/v1", "x/y:free"),
+    ],
+)
+def test_a_spec_names_a_server_and_a_model(spec: str, url: str, model: str) -> None:
+    target = resolve(spec)
+    assert (target.provider.base_url, target.model) == (url, model)
+
+
+def test_openais_key_goes_to_openai_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-mine-0123456789")
+    assert "authorization" in resolve("openai:m").provider._headers()
+    assert "authorization" not in resolve("openai:m@https://other.example/v1").provider._headers()
+
+
+def test_loopback_servers_are_local_and_openrouter_never_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert resolve("openai:m@http://127.0.0.1:1/v1").provider.local
+    assert not resolve("openai:m@http://example.org/v1").provider.local
+    monkeypatch.setenv("OPENROUTER_BASE_URL", "http://127.0.0.1:1/v1")
+    assert not resolve("openrouter:x/y").provider.local
+
+
+def test_an_empty_model_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        resolve("local:")
