@@ -24,11 +24,12 @@ async def p_right_of_all(run: Run, judge: Member, pairs: Sequence[tuple[str, str
 
     All are asked at once; raises the first `ModelError`.
     """
-    try:
-        async with run.answering(judge) as draft, asyncio.TaskGroup() as group:
-            asked = [group.create_task(_p_right(run, judge, draft, q, a)) for q, a in pairs]
-    except* ModelError as failed:
-        raise failed.exceptions[0] from None
+    async with run.answering(judge) as draft:
+        try:
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(_p_right(run, judge, draft, q, a)) for q, a in pairs]
+        except* ModelError as failed:
+            raise failed.exceptions[0] from None
     return [task.result() for task in asked]
 
 

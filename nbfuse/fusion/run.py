@@ -112,12 +112,22 @@ class Run:
     async def stream(
         self, member: Member, call: Call, draft: Draft, heard: Callable[[Chunk], None] | None = None
     ) -> None:
-        """Ask `member` and fill `draft`; raises what its provider raises."""
-        async with aclosing(member.provider.stream(call)) as chunks:
-            async for chunk in chunks:
-                draft.feed(chunk)
-                if heard is not None:
-                    heard(chunk)
+        """Ask `member` and fill `draft`; raises a `ModelError` whatever its provider raises."""
+        left = self.plan.pool.deadline_s - self.clock()  # so that no retry waits beyond it
+        call = msgspec.structs.replace(call, timeout_s=max(0.0, left))
+        try:
+            async with aclosing(member.provider.stream(call)) as chunks:
+                async for chunk in chunks:
+                    draft.feed(chunk)
+                    if heard is not None:
+                        heard(chunk)
+        except ModelError:
+            raise
+        except Exception as error:  # a third party's provider may do anything
+            raise BadResponseError(
+                f"{member.label}: its provider broke: {type(error).__name__}: {error}.",
+                "Leave it out, and tell who wrote that provider.",
+            ) from error
 
     @asynccontextmanager
     async def answering(self, member: Member) -> AsyncIterator[Draft]:

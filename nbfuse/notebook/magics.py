@@ -23,13 +23,13 @@ from IPython.core.magic import (
 from IPython.display import display
 from traitlets import Bool, Float, Int, Unicode
 
-from nbfuse.core.errors import ConfigError, NoAnswerError, Stopped, did_you_mean
+from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook import completion
 from nbfuse.notebook.interpolate import interpolate
-from nbfuse.notebook.runner import Interrupted, runner
+from nbfuse.notebook.runner import runner
 from nbfuse.notebook.view import StatusView, bundle, can_update
 from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
 
@@ -134,16 +134,13 @@ class Fuse(Magics):
             if view is not None:
                 view.tick()
 
-        result: FusionResult | None = None
+        results: list[FusionResult] = []  # filled before the run raises, so that nothing is lost
         try:
-            result = runner.run(_listen(prompt, pool, stop, heard), tick, stop.set)
-        except Interrupted as interrupt:
-            result = interrupt.result if isinstance(interrupt.result, FusionResult) else None
-            raise Stopped(result) from None
-        except NoAnswerError as error:
-            result = error.result
-            raise
+            runner.run(_listen(prompt, pool, stop, heard, results), tick, stop.set)
+        except KeyboardInterrupt:
+            raise Stopped(results[0] if results else None) from None
         finally:
+            result = results[0] if results else None
             self._keep(result, out)
             if view is not None and result is not None:
                 view.finish(result)
@@ -206,17 +203,19 @@ class Fuse(Magics):
 
 
 async def _listen(
-    prompt: str, pool: Pool, stop: asyncio.Event, heard: deque[Event]
-) -> FusionResult | None:
+    prompt: str,
+    pool: Pool,
+    stop: asyncio.Event,
+    heard: deque[Event],
+    results: list[FusionResult],
+) -> None:
     from nbfuse.fusion import engine
 
-    result = None
     async with aclosing(engine.stream(prompt, pool, stop)) as events:
         async for event in events:
             heard.append(event)
             if isinstance(event, RunFinished):
-                result = event.result
-    return result
+                results.append(event.result)
 
 
 def _words(line: str) -> list[str]:

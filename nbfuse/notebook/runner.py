@@ -10,10 +10,11 @@ waits and draws. Waits are short slices, since on Windows a lock wait can't be i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TypeVar
 
 SLICE_S = 0.05  # 20 looks a second: an interrupt is seen at once, drawing costs little
@@ -37,38 +38,28 @@ class Runner:
     ) -> _T:
         """The result of `work`; `tick` is called in this thread about 20 times a second.
 
-        At an interrupt `stop` is called in the loop's thread, and what `work` then returns is the
-        `result` of the `Interrupted` that is raised; without a `stop`, `work` is cancelled.
+        An interrupt is raised again after `stop` was called in the loop's thread and `work` has
+        ended by that; without a `stop`, `work` is cancelled.
         """
         loop = self._running_loop()
         future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return _wait(future, tick)
-        except KeyboardInterrupt as interrupt:
+        except KeyboardInterrupt:
             if stop is None:
                 future.cancel()
                 raise
             loop.call_soon_threadsafe(stop)
-            try:
-                result = future.result(STOP_S)
-            except BaseException:  # a second interrupt, or no answer: give up waiting
-                future.cancel()
-                raise interrupt from None
-            raise Interrupted(result) from None
+            with contextlib.suppress(Exception, KeyboardInterrupt, CancelledError):
+                future.result(STOP_S)  # a second interrupt gives up waiting
+            future.cancel()
+            raise
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None or self._owner != os.getpid():  # a fork has no threads
             self._loop, self._owner = asyncio.new_event_loop(), os.getpid()
             threading.Thread(target=self._loop.run_forever, name="nbfuse", daemon=True).start()
         return self._loop
-
-
-class Interrupted(KeyboardInterrupt):
-    """The user interrupted; `result` is what the work returned when it was told to stop."""
-
-    def __init__(self, result: object) -> None:
-        super().__init__()
-        self.result = result
 
 
 def _wait(future: Future[_T], tick: Callable[[], None]) -> _T:

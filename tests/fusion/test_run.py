@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 
 import pytest
@@ -12,8 +13,11 @@ from lookalike import KEY, Fail, LookAlike, Raw, Say, letter_of, verdict
 
 from nbfuse import FusionResult, NoAnswerError, Pool, fuse, stream
 from nbfuse.core import errors, events
+from nbfuse.core.types import Chunk
 from nbfuse.paths import cache_folder
+from nbfuse.providers import registry
 from nbfuse.providers.http import close_clients
+from nbfuse.providers.protocol import ModelInfo
 
 ANALYSIS = {
     "consensus": ["Paris is in France"],
@@ -591,3 +595,37 @@ def test_any_compatible_server_can_be_a_member(server: LookAlike) -> None:
     ]
     assert sent == [None]
     assert KEY not in str(result["llama3.2"].failure)
+
+
+class Broken:
+    """A third party's provider with a mistake in it."""
+
+    local = True
+
+    async def stream(self, _call: object) -> AsyncGenerator[Chunk]:
+        yield Chunk(text="half")
+        raise KeyError("oops")
+
+    async def describe(self, models: Sequence[str]) -> list[ModelInfo]:
+        return [ModelInfo(id=model) for model in models]
+
+
+def test_a_provider_that_breaks_costs_its_own_answer_only(
+    server: LookAlike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        registry._BUILDERS, "broken", lambda model: registry.Target(Broken(), model)
+    )
+    members(server, a="Paris")
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    result = run(Pool(members=("broken:x", "openrouter:v/a"), judge="openrouter:v/judge"))
+    assert result.text == "Paris"
+    assert (result["x"].text, result["x"].status) == ("half", "partial")
+    assert "KeyError" in result["x"].failure.message
+
+
+def test_a_rate_limit_longer_than_the_deadline_is_said_at_once(server: LookAlike) -> None:
+    members(server, a="Paris", b=Fail(429, {"message": "slow down"}, {"retry-after": "60"}))
+    result = run(pool("a", "b", deadline_s=5.0))
+    assert result["b"].failure.kind == "RateLimitError"
+    assert result.seconds < 2
