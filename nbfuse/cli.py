@@ -105,7 +105,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 def _print_result(result: FusionResult) -> None:
     """The answer on standard output; why and for how much beside it, on standard error."""
-    from nbfuse.render.clean import clean
+    from nbfuse.core.clean import clean
     from nbfuse.render.table import HEADS, rows, sureness
     from nbfuse.render.text import summary
 

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from nbfuse.core.clean import clean
 from nbfuse.core.errors import ConfigError
 from nbfuse.paths import cache_folder, shipped
-from nbfuse.render.clean import clean
 
 NOTEBOOK = "notebooks/01-quickstart.ipynb"
 

@@ -53,7 +53,12 @@ class Raw:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-Behaviour = Say | Fail | Raw
+@dataclass
+class Hangup:
+    """Take the request and close the connection without a word."""
+
+
+Behaviour = Say | Fail | Raw | Hangup
 
 
 @dataclass
@@ -129,6 +134,8 @@ class LookAlike:
                 {"error": body} if isinstance(body, dict) else body,
                 behaviour.headers,
             )
+        if isinstance(behaviour, Hangup):
+            return False
         if isinstance(behaviour, Raw):
             _head(writer, 200, behaviour.content_type, behaviour.headers)
             for piece in behaviour.pieces:

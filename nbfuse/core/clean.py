@@ -1,4 +1,4 @@
-"""Takes out of model text what could act instead of being read."""
+"""Takes out of foreign text what could act instead of being read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+_LINE_ENDS = re.compile("\r\n|[\u2028\u2029]")  # some readers take the last two for a new line
+
+
 def clean(text: str) -> str:
     """`text` without terminal escapes, control characters and direction overrides."""
-    return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+    return _CONTROLS.sub("", _ESCAPES.sub("", _LINE_ENDS.sub("\n", text)))

@@ -33,6 +33,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from nbfuse.core.clean import clean
 from nbfuse.core.types import Answer, Failure, FusionResult
 
 
@@ -41,8 +42,8 @@ class NbfuseError(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = clean(message)  # it may quote a server or a file
+        self.hint = clean(hint)
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -158,7 +159,9 @@ class Stopped(KeyboardInterrupt):
         self.result = result
 
     def _render_traceback_(self) -> list[str]:  # a full traceback costs IPython 100 ms
-        kept = sum(answer.usable for answer in self.result.answers) if self.result else 0
+        if self.result is None:
+            return ["Stopped before anything had arrived."]
+        kept = sum(answer.usable for answer in self.result.answers)
         return [f"Stopped. {kept} answer{'s' * (kept != 1)} kept, whole or in part, in `_`."]
 
 

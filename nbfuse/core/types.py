@@ -18,8 +18,16 @@ Role = Literal["system", "user", "assistant"]
 Mode = Literal["best-of", "merge", "debate"]
 AnswerKind = Literal["number", "choice", "label", "json", "code", "text"]
 AnswerStatus = Literal["complete", "cut off", "partial", "failed", "stopped"]
-DecidedBy = Literal["agreement", "judge", "merge", "only survivor", "fallback", "stopped"]
+DecidedBy = Literal["agreement", "judge", "merge", "only survivor", "fallback", "stopped", "nobody"]
 RunStatus = Literal["complete", "stopped", "failed"]
+
+# Failures after which nothing can have been billed; a timeout or a broken stream may have been.
+_REFUSALS = frozenset(
+    {
+        *("AuthError", "CreditsError", "ModerationError", "RateLimitError", "ContextTooLongError"),
+        *("ModelNotFoundError", "ModelFileError", "ProviderUnavailableError", "BadRequestError"),
+    }
+)
 
 _T = TypeVar("_T")
 
@@ -120,10 +128,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cost(self) -> Decimal | None:
-        """US dollars, None for unknown; nothing for a call that failed before its first token."""
+        """US dollars, None for unknown; nothing for a call that was refused before any work."""
         if self.usage is not None:
             return self.usage.cost
-        return Decimal(0) if self.status == "failed" else None
+        refused = self.failure is not None and self.failure.kind in _REFUSALS
+        return Decimal(0) if refused and not self.text else None
 
 
 class Stance(msgspec.Struct, frozen=True):
@@ -244,7 +253,7 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
     def cost(self) -> Decimal | None:
         """US dollars of all calls; None as soon as one call's price is unknown.
 
-        A call that failed before its first token is not billed.
+        A call that was refused before any work is not billed.
         """
         costs = [call.cost for call in self.calls]
         known = [cost for cost in costs if cost is not None]

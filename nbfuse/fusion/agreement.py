@@ -10,22 +10,35 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import NamedTuple
 
 from nbfuse.core.types import Answer, AnswerKind
 
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}|^####\s*(.+)$", re.MULTILINE)
+_FENCE = re.compile(r"```([\w+-]*)\n(.*?)```", re.DOTALL)
+_HASH_COMMENTS = ("python", "py", "sh", "bash", "r", "ruby")
+
+_GAP = "[,\u00a0\u202f ]"  # between thousands
+_DIGITS = rf"(?:\d{{1,3}}(?:{_GAP}\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _NUMBER = re.compile(
-    r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\d])"
+    rf"(?<![\w.:/])(?P<sign>[-+−]\s?)?(?P<digits>{_DIGITS})"
+    r"(?:\s*[×x*]\s*10\s*\^?\s*(?P<power>[-−]?\d+)|[eE](?P<exponent>[-+]?\d+))?"
+    r"(?:\s*/\s*(?P<below>\d+))?"
+    r"(?P<clock>:\d+)?(?:\s+(?P<scale>thousand|million|billion|trillion)\b)?",
+    re.IGNORECASE,
 )
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_ASIDE = re.compile(r"\([^()]*\)")
+MOST_DIGITS = 400  # beyond it a power is a mistake, or an attack on the arithmetic
+
 _CHOICE = re.compile(
-    r"(?:answer|option|choice)\W{0,12}(?:is\W{0,4})?([A-J])\b"  # the answer is B
-    r"|\(([A-J])\)"  # (B)
-    r"|^\W*([A-J])(?:\W*$|[).:])",  # B, or B. because …
+    r"(?i:\b(?:answer|option|choice|choose|pick|select|it)\b)"  # the answer is B, it is B
+    r"(?:\s*:|\s+is|'s|\s+would\s+be)?[\s(*\"'\[]{1,4}([A-H])\b(?![ \t]+[a-z])"
+    r"|^\W*([A-Ha-h])(?:\W*$|[).:])"  # B, or B. because …
+    r"|\(([A-H])\)\W*$",  # … (B)
     re.MULTILINE,
 )
-_FENCE = re.compile(r"```[\w+-]*\n(.*?)```", re.DOTALL)
 
 
 class Agreement(NamedTuple):
@@ -81,16 +94,14 @@ def canonical(text: str, kind: AnswerKind) -> str | None:
         case "label":
             lines = _marked(text).strip().splitlines()
             label = re.sub(r"[\s\"'*_`.]+", " ", lines[-1]).strip().casefold() if lines else ""
-            return _number(label) if _NUMBER.fullmatch(label) else label or None
+            return (_number(label) if _NUMBER.fullmatch(label) else label) or None
         case "json":
             value = _json(text)
             if isinstance(value, dict) and "answer" in value:
                 value = value["answer"]
             return None if value is None else json.dumps(value, sort_keys=True)
         case "code":
-            blocks = _FENCE.findall(text) or [text]
-            lines = [line.rstrip() for line in blocks[-1].strip().splitlines()]
-            return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
+            return _code(text)
         case "text":
             return " ".join(text.split()).casefold() or None
 
@@ -101,22 +112,38 @@ def _marked(text: str) -> str:
 
 
 def _number(text: str) -> str | None:
-    numbers = _NUMBER.findall(text)
-    if not numbers:
+    """The last number of a text, exactly, as a fraction in lowest terms.
+
+    Asides in brackets don't count; a time of day is no number. Units are not compared.
+    """
+    found = list(_NUMBER.finditer(_ASIDE.sub(" ", text))) or list(_NUMBER.finditer(text))
+    if not found or found[-1]["clock"]:
         return None
-    try:
-        value = Decimal(numbers[-1].replace(",", "").replace("−", "-"))
-    except InvalidOperation:
+    last = found[-1]
+    power = int((last["power"] or last["exponent"] or "0").replace("−", "-"))
+    power += _SCALES.get((last["scale"] or "").lower(), 0)
+    digits = re.sub(_GAP, "", last["digits"])
+    if len(digits) + abs(power) > MOST_DIGITS or last["below"] == "0":
         return None
-    return format(value.normalize(), "f")
+    value = Fraction(digits) * Fraction(10) ** power / int(last["below"] or 1)
+    return str(-value if last["sign"] and last["sign"][0] in "-−" else value)
 
 
 def _json(text: str) -> object:
     blocks = _FENCE.findall(text)
     try:
-        return json.loads(blocks[-1] if blocks else text)
-    except ValueError:
+        return json.loads(blocks[-1][1] if blocks else text)
+    except (ValueError, RecursionError):
         return None
+
+
+def _code(text: str) -> str | None:
+    """The last fenced block without blank lines and, where `#` begins one, comments."""
+    language, code = (_FENCE.findall(text) or [("", text)])[-1]
+    lines = [line.rstrip() for line in code.strip().splitlines()]
+    if language.lower() in _HASH_COMMENTS:
+        lines = [line for line in lines if not line.lstrip().startswith("#")]
+    return "\n".join(line for line in lines if line) or None
 
 
 def medoid(answers: Sequence[Answer]) -> Answer | None:

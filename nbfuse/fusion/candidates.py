@@ -16,14 +16,10 @@ from typing import NamedTuple
 
 from nbfuse.core.types import Answer
 
-_DRESS = re.compile(
-    r"^\s{0,3}(?:#{1,6}\s+|[-*+]\s+|>\s?)|(\*\*|__)(?=\S)|(?<=\S)(\*\*|__)", re.MULTILINE
-)
-_INTRODUCTION = re.compile(
-    r"^\s*(?:as|i am|i'm)\s+(?:an?\s+)?[\w .-]{0,30}"
-    r"\b(?:ai|gpt|claude|gemini|llama|mistral|assistant|model)\b[^.\n]{0,60}[.,:]\s*",
-    re.IGNORECASE,
-)
+_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
+# Only what is surely dress: one "#" may be a comment, "**" between letters a power.
+_DRESS = re.compile(r"^#{2,6}[ \t]+|(?<![\w*])\*\*(?=\S)(.+?)(?<=\S)\*\*(?![\w*])", re.MULTILINE)
+_INTRODUCTION = re.compile(r"^\s*As an AI(?: (?:language )?model| assistant)?, ")
 
 
 class Candidate(NamedTuple):
@@ -41,16 +37,15 @@ class Ballot(NamedTuple):
     seed: int
 
     @property
-    def letters(self) -> str:
-        """One letter for each candidate."""
-        return string.ascii_uppercase[: len(self.candidates)]
+    def letters(self) -> tuple[str, ...]:
+        """A letter for each candidate: A to Z, then AA, AB and so on."""
+        alphabet = string.ascii_uppercase
+        names = [*alphabet, *(one + two for one in alphabet for two in alphabet)]
+        return tuple(names[: len(self.candidates)])
 
     def by_letter(self, letter: str) -> Candidate:
-        """The candidate behind a letter; raises `KeyError` for one that is not on the ballot."""
-        place = self.letters.find(letter.strip().upper() or "?")
-        if place < 0 or len(letter.strip()) != 1:
-            raise KeyError(letter)
-        return self.candidates[place]
+        """The candidate behind a letter of the ballot."""
+        return self.candidates[self.letters.index(letter)]
 
     def fenced(self) -> str:
         """All candidates as the judge reads them."""
@@ -79,5 +74,7 @@ def shuffled(those: Sequence[Candidate], seed: int) -> Ballot:
 
 
 def undress(text: str) -> str:
-    """`text` without Markdown's dress and without an introduction of who speaks."""
-    return _DRESS.sub("", _INTRODUCTION.sub("", text.strip())).strip()
+    """`text` without headings, emphasis and an introduction of who speaks; code stays as it is."""
+    pieces = _CODE.split(_INTRODUCTION.sub("", text.strip()))
+    pieces[::2] = [_DRESS.sub(lambda found: found[1] or "", piece) for piece in pieces[::2]]
+    return "".join(pieces).strip()

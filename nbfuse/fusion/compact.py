@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 
-from nbfuse.core.errors import BadResponseError, ModelError
+from nbfuse.core.errors import BadResponseError, ContextTooLongError, ModelError
 from nbfuse.core.types import Call, Chunk, Message, TokenLogprob
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.run import Draft, Run
@@ -19,18 +19,23 @@ TOP_LOGPROBS = 40  # enough to find "yes" and "no" below what a model would rath
 WORDS = ("yes", "no")
 
 
-async def p_right_of_all(run: Run, judge: Member, pairs: Sequence[tuple[str, str]]) -> list[float]:
+async def p_right_of_all(
+    run: Run, judge: Member, pairs: Sequence[tuple[str, str]], end: float | None = None
+) -> list[float]:
     """How probable `judge` finds it that each (question, answer) is right, 0 to 1.
 
-    All are asked at once; raises the first `ModelError`.
+    All are asked at once; an answer too long for the judge counts as 0. Raises the first
+    `ModelError` of another kind.
     """
-    async with run.answering(judge) as draft:
+    async with run.answering(judge, end) as draft:
         try:
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(_p_right(run, judge, draft, q, a)) for q, a in pairs]
         except* ModelError as failed:
             raise failed.exceptions[0] from None
-    return [task.result() for task in asked]
+        found = [task.result() for task in asked]
+        draft.conclude("P(right): " + ", ".join(f"{p:.2f}" for p in found))
+    return found
 
 
 async def _p_right(run: Run, judge: Member, draft: Draft, question: str, answer: str) -> float:
@@ -47,7 +52,10 @@ async def _p_right(run: Run, judge: Member, draft: Draft, question: str, answer:
     def heard(chunk: Chunk) -> None:
         tokens.extend(chunk.logprobs)
 
-    await run.stream(judge, call, draft, heard)
+    try:
+        await run.stream(judge, call, draft, heard)
+    except ContextTooLongError:
+        return 0.0
     if not tokens:
         raise BadResponseError(
             f"The judge {judge.label} gave no log-probabilities.",

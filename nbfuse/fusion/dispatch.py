@@ -107,9 +107,9 @@ class Dispatch:
                 if i > 0:
                     draft.feed(newline := Chunk(text="\n"))
                     heard(newline)
-                before = len(draft.answer().text)
+                if run.plan.parts:
+                    draft.begin_part()
                 await run.stream(member, self._call(member, place, part), draft, heard)
-                draft.parts.append(draft.answer().text[before:])
         except ModelError as error:
             self._fail(member.label, error)
             return

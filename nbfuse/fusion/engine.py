@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Sequence
+
+import msgspec
 
 from nbfuse._version import __version__
 from nbfuse.core.errors import no_answer
 from nbfuse.core.events import Event, RunFinished, RunPlanned
 from nbfuse.core.pool import Pool
-from nbfuse.core.types import FusionResult, RunStatus, Verdict
+from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict
+from nbfuse.fusion.candidates import candidates
 from nbfuse.fusion.dispatch import Dispatch
+from nbfuse.fusion.judge import fall_back
 from nbfuse.fusion.modes import MODES
 from nbfuse.fusion.modes.outcome import Outcome, survivor
 from nbfuse.fusion.plan import Plan, make_plan
@@ -28,6 +33,7 @@ async def stream(
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
     member failed.
     """
+    begun = time.monotonic()
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
     planning = asyncio.create_task(make_plan(prompt, pool))
     tasks: set[asyncio.Task[object]] = {stopping, planning}
@@ -35,7 +41,7 @@ async def stream(
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not planning.done():
             return
-        run = Run(planning.result())
+        run = Run(planning.result(), begun)
         driver = asyncio.create_task(_drive(run))
         tasks.add(driver)
         driver.add_done_callback(lambda _: run.queue.put_nowait(None))
@@ -58,10 +64,8 @@ async def _drive(run: Run) -> None:
     status: RunStatus = "stopped"
     try:
         answers = await dispatch.collect()
-        if len(answers) > 1:
-            outcome = await MODES[run.plan.pool.mode](run, answers)
-        elif answers:
-            outcome = survivor(answers[0])
+        if answers:
+            outcome = await _fuse(run, answers)
         status = "complete" if outcome else "failed"
     finally:
         # after a cancellation too: closing a run ends all that it started, and what had arrived
@@ -71,6 +75,17 @@ async def _drive(run: Run) -> None:
         run.emit(RunFinished(result=result))
     if outcome is None:
         raise no_answer(dispatch.answers, result)
+
+
+async def _fuse(run: Run, answers: Sequence[Answer]) -> Outcome:
+    if len(answers) == 1:
+        return survivor(answers[0])
+    try:
+        return await MODES[run.plan.pool.mode](run, answers)
+    except Exception as error:  # our own mistake, or a judge's oddity: the answers must not be lost
+        run.notes.append(f"Fusing failed ({type(error).__name__}: {error}); please report this.")
+        verdict, best = fall_back(run, candidates(answers), f"Fusing failed: {error}")
+        return Outcome(best.text, verdict)
 
 
 def announcement(plan: Plan, started_at: str = "") -> RunPlanned:
@@ -93,8 +108,7 @@ def _result(
     run: Run, dispatch: Dispatch, outcome: Outcome | None, status: RunStatus, started_at: str
 ) -> FusionResult:
     if outcome is None:
-        reason = "The run was stopped." if status == "stopped" else "No member answered."
-        outcome = Outcome("", Verdict(decided_by="stopped", reason=reason))
+        outcome = _unfused(run, dispatch.answers, status)
     return FusionResult(
         run=run.id,
         prompt=run.plan.prompt,
@@ -103,7 +117,7 @@ def _result(
         verdict=outcome.verdict,
         answers=dispatch.answers,
         judging=tuple(run.judging_calls),
-        analysis=outcome.analysis,
+        analysis=outcome.analysis or run.analysis,
         positions=outcome.positions,
         parts=run.plan.parts,
         pool=run.plan.pool.name,
@@ -114,3 +128,15 @@ def _result(
         started_at=started_at,
         version=__version__,
     )
+
+
+def _unfused(run: Run, answers: Sequence[Answer], status: RunStatus) -> Outcome:
+    """What a run comes to that was stopped before its verdict, or that nobody answered."""
+    whole = [answer for answer in answers if answer.usable and answer.status == "complete"]
+    if status == "failed" or not whole:
+        reason = (
+            "No member answered." if status == "failed" else "Stopped before anyone had answered."
+        )
+        return Outcome("", Verdict(decided_by="nobody", reason=reason))
+    verdict, best = fall_back(run, candidates(whole), "Stopped before the verdict.")
+    return Outcome(best.text, msgspec.structs.replace(verdict, decided_by="stopped"))

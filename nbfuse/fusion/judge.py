@@ -7,6 +7,7 @@ others, then the anchor, and never the longest.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
@@ -80,7 +81,7 @@ async def decide(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict, Ca
                 raise BadResponseError(f"{judge.label} can't judge.", "Choose another judge.")
     except ModelError as error:
         run.emit(JudgeFailed(judge=judge.label, failure=error.failure()))
-        return fall_back(run, candidates, error)
+        return fall_back(run, candidates, f"The judge failed ({error.message})")
 
 
 async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict, Candidate]:
@@ -95,12 +96,12 @@ async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict
     def check(ruling: _Ruling) -> None:
         named = [c.id for c in ruling.candidates] + [ruling.verdict.best]
         for letter in named:
-            if letter not in ballot.letters or not letter:
-                raise ValueError(f"it names {letter!r}, but the candidates are {ballot.letters}")
+            if letter not in ballot.letters:
+                raise ValueError(f"it names {letter!r}, not one of {', '.join(ballot.letters)}")
 
     ruling = await ask_json(partial(run.ask_judge, "verdict"), call, _Ruling, check)
     choice, best = ruling.verdict, ballot.by_letter(ruling.verdict.best)
-    second = choice.runner_up if choice.runner_up in tuple(ballot.letters) else None
+    second = choice.runner_up if choice.runner_up in ballot.letters else None
     verdict = Verdict(
         decided_by="judge",
         best=best.member,
@@ -139,10 +140,12 @@ def put(run: Run, ballot: Ballot) -> str:
 
 def name_members(text: str, ballot: Ballot) -> str:
     """`text` with "candidate A" replaced by the member's name."""
-    for letter, candidate in zip(ballot.letters, ballot.candidates, strict=True):
-        for word in ("Candidate", "candidate"):
-            text = text.replace(f"{word} {letter}", candidate.member)
-    return text
+
+    def name(found: re.Match[str]) -> str:
+        letter = found[1]
+        return ballot.by_letter(letter).member if letter in ballot.letters else found[0]
+
+    return re.sub(r"\b[Cc]andidate ([A-Z]{1,2})\b", name, text)
 
 
 async def decide_compactly(
@@ -174,30 +177,26 @@ async def decide_compactly(
     return verdict, best
 
 
-def fall_back(
-    run: Run, candidates: Sequence[Candidate], error: ModelError
-) -> tuple[Verdict, Candidate]:
-    """The best that can be said without a judge, and why there was none."""
+def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, Candidate]:
+    """The best that can be said without a judge, and `why` there was none.
+
+    Whole answers go before broken ones; of a member that has changed its answer the last counts.
+    """
     anchor = run.plan.anchor.label
-    answers = [
-        Answer(member=c.member, spec="", text=c.text, status="partial" if c.cut_off else "complete")
-        for c in candidates
-    ]
-    agreed = compare(answers, run.plan.pool.answer, anchor)
+    latest = {candidate.member: candidate for candidate in those}
+    whole = [candidate for candidate in latest.values() if not candidate.cut_off]
+    voters = {c.member: c for c in whole or latest.values()}
+    answers = [Answer(member=c.member, spec="", text=c.text) for c in voters.values()]
+    found = compare(answers, run.plan.pool.answer, anchor)
     middle = medoid(answers)
-    if agreed is not None and len(agreed.groups[0]) > 1:
-        group = agreed.groups[0]
+    if found is not None and len(found.groups[0]) > 1:
+        group = found.groups[0]
         member, how = anchor if anchor in group else group[0], f"{len(group)} members agree"
     elif middle is not None:
         member, how = middle.member, "it is most like the others"
+    elif anchor in voters:
+        member, how = anchor, "it is the anchor"
     else:
-        names = [candidate.member for candidate in candidates]
-        member, how = (
-            (anchor, "it is the anchor") if anchor in names else (names[0], "it came first")
-        )
-    verdict = Verdict(
-        decided_by="fallback",
-        best=member,
-        reason=f"The judge failed ({error.message}) {member} was taken: {how}.",
-    )
-    return verdict, next(c for c in candidates if c.member == member)
+        member, how = answers[0].member, "it came first"
+    reason = f"{why} {member} was taken: {how}."
+    return Verdict(decided_by="fallback", best=member, reason=reason), voters[member]

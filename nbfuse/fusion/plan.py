@@ -14,7 +14,7 @@ from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Message, Price
 from nbfuse.fusion.parts import split
 from nbfuse.providers.protocol import ModelInfo, Provider
-from nbfuse.providers.registry import resolve
+from nbfuse.providers.registry import Target, resolve
 
 # Tokens of an answer for the estimate: a short one, and a long one where no limit is set.
 SHORT_ANSWER, LONG_ANSWER = 150, 1500
@@ -55,14 +55,25 @@ class Plan(NamedTuple):
 async def make_plan(prompt: str, pool: Pool) -> Plan:
     """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`."""
     if not prompt.strip():
-        raise PromptError("The prompt is empty.", "Write the question below the %%fuse line.")
+        raise PromptError("The prompt is empty.", "Write a question.")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise PromptError(
+            f"The prompt holds half a character at position {error.start}.",
+            "Take it out, or read its source with errors='replace'.",
+        ) from error
     specs = expand(pool.members)
     names = labels(specs)
     trusted = _anchor(pool, names, specs)
     judge_spec = pool.judge or specs[trusted]
-    everybody = await _everybody((*names, *labels((judge_spec,))), (*specs, judge_spec))
-    *members, judge = everybody
-    _check_privacy(pool, everybody)
+    targets = [resolve(spec) for spec in (*specs, judge_spec)]
+    _check_privacy(pool, targets)  # before anything is looked up anywhere
+    *members, judge = await _everybody((*names, *labels((judge_spec,))), targets)
+    if judge.info.missing:
+        raise ConfigError(
+            f"The judge can't be asked. {judge.info.missing}", "Choose another judge."
+        )
     parts = split(prompt) if pool.mode == "merge" and judge.info.form == "compact" else ()
     plan = Plan(
         prompt=prompt,
@@ -80,9 +91,8 @@ async def make_plan(prompt: str, pool: Pool) -> Plan:
     return plan
 
 
-async def _everybody(names: Sequence[str], specs: Sequence[str]) -> list[Member]:
+async def _everybody(names: Sequence[str], targets: Sequence[Target]) -> list[Member]:
     """Members and judge, with one look at each provider for all of its models."""
-    targets = [resolve(spec) for spec in specs]
     providers = list(dict.fromkeys(target.provider for target in targets))
 
     async def look(provider: Provider) -> dict[str, ModelInfo]:
@@ -91,8 +101,10 @@ async def _everybody(names: Sequence[str], specs: Sequence[str]) -> list[Member]
 
     known = dict(zip(providers, await asyncio.gather(*map(look, providers)), strict=True))
     return [
-        Member(name, spec, provider, model, known[provider][model])
-        for name, spec, (provider, model) in zip(names, specs, targets, strict=True)
+        Member(
+            name, target.spec, target.provider, target.model, known[target.provider][target.model]
+        )
+        for name, target in zip(names, targets, strict=True)
     ]
 
 
@@ -106,8 +118,8 @@ def _anchor(pool: Pool, names: tuple[str, ...], specs: tuple[str, ...]) -> int:
     raise ConfigError(f"The anchor {pool.anchor!r} is not a member.", near(pool.anchor, names))
 
 
-def _check_privacy(pool: Pool, everybody: Sequence[Member]) -> None:
-    outside = sorted({member.spec for member in everybody if not member.provider.local})
+def _check_privacy(pool: Pool, targets: Sequence[Target]) -> None:
+    outside = sorted({target.spec for target in targets if not target.provider.local})
     if pool.local_only and outside:
         raise PrivacyError(
             f"This pool is local only, but {', '.join(outside)} would leave this machine.",

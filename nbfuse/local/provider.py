@@ -13,7 +13,7 @@ import msgspec
 
 from nbfuse.core import errors
 from nbfuse.core.types import Call, Chunk, Message
-from nbfuse.local.catalog import LocalModel, catalog, find, from_file
+from nbfuse.local.catalog import LocalModel, catalog, check_file, find, from_file
 from nbfuse.local.engine import engine
 from nbfuse.providers.http import Limits
 from nbfuse.providers.keys import Secret
@@ -76,9 +76,11 @@ class Local:
 
     def _describe(self, model: str) -> ModelInfo:
         try:
-            return self._model(model).info(model)
-        except errors.ModelNotFoundError:  # asking it will say so, with near names
-            return ModelInfo(id=model, local=True)
+            found = self._model(model)
+            check_file(found)
+        except errors.ModelNotFoundError as error:  # asking it will say the same
+            return ModelInfo(id=model, local=True, missing=str(error).replace("\n", " "))
+        return found.info(model)
 
     async def aclose(self) -> None:
         """Do nothing: the engine is shared by the whole process and ends with it."""

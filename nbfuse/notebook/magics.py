@@ -146,6 +146,8 @@ class Fuse(Magics):
                 view.finish(result)
             elif view is not None:
                 view.clear()
+            elif result is not None and result.status != "complete" and not quiet:
+                self.show(result)  # an error follows, and what has arrived is worth seeing
             self._on_screen = result if view is not None or quiet else None
         return result
 

@@ -40,6 +40,8 @@ _ERROR_TYPES = {  # OpenRouter's metadata.error_type and llama.cpp's type, to th
     "max_tokens_exceeded": 400,
 }
 
+# A refusal of the content quotes it in its reasons: these are never shown.
+_CONTENT = ("content_policy_violation", "refusal", "moderation", "guardrail")
 _TOO_LONG = ("context length", "context size", "maximum context", "too many tokens")
 
 
@@ -81,6 +83,8 @@ def read_error(wire: WireError, status: int, retry_after: float | None = None) -
     status = _ERROR_TYPES.get(kind, status)
     if status == 400 and any(words in message.lower() for words in _TOO_LONG):
         status = 413  # servers other than OpenRouter say it in words only
+    if status == 403 and metadata.keys() & {"reasons", "flagged_input", "patterns"}:
+        kind = "moderation"
     wait = availability.get("retry_after")
     return Trouble(
         status=status,
@@ -118,6 +122,11 @@ def to_error(trouble: Trouble, model: str, place: str, key_name: str) -> errors.
             return errors.CreditsError(
                 f"{place} has no credits left for {model}: {trouble.message}",
                 "Add credits at the provider, or choose a free or local model.",
+            )
+        case 403 if trouble.code not in _CONTENT:
+            return errors.AuthError(
+                f"{place} does not allow {model}: {trouble.message}",
+                "Look at this key's limits and rights, or take another model.",
             )
         case 403:
             return errors.ModerationError(

@@ -2,7 +2,8 @@
 
 Redirects are never followed (a key and a prompt would go to another host), compressed replies are
 refused (httpx unpacks them without a bound), and what goes wrong leaves as one of four exceptions
-that say whether asking again is safe.
+that say whether asking again is safe. The key is put on by httpx itself, so that no frame of ours
+holds it when a traceback is shown with its variables.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from weakref import WeakKeyDictionary
 
 import httpx
 import msgspec
 
+from nbfuse.providers.keys import Secret
 from nbfuse.providers.sse import EventReader, TooLargeError
 
 MAX_BODY_BYTES = 32_000_000  # the list of all OpenRouter models is about a megabyte
@@ -37,6 +39,15 @@ class Limits(msgspec.Struct, frozen=True):
     idle_s: float = 60.0
     quiet_s: float = 300.0
     keep_alive: bool = True
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where to ask and how: base URL, key, further headers, limits."""
+
+    base_url: str
+    key: Secret | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    limits: Limits = Limits()
 
 
 class Rejected(Exception):
@@ -66,8 +77,34 @@ class TooSlow(Exception):
     """One of the limits has passed."""
 
 
-_Clients = dict[tuple[str, bool], httpx.AsyncClient]
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = WeakKeyDictionary()
+class _Bearer(httpx.Auth):
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["authorization"] = f"Bearer {self._key.reveal()}"
+        yield request
+
+
+class _Clients:
+    """The clients of one event loop, closed when the loop is."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[tuple[str, bool], httpx.AsyncClient] = {}
+        self.end = self._close_at_end()
+
+    async def _close_at_end(self) -> AsyncGenerator[None]:
+        # `asyncio.run` closes the generators that are still open before it closes its loop: the
+        # only moment at which connections can be closed without asking users to do it
+        try:
+            yield
+        finally:
+            for client in self.by_key.values():
+                await client.aclose()
+            self.by_key.clear()
+
+
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = WeakKeyDictionary()
 
 
 def is_loopback(url: str) -> bool:
@@ -79,33 +116,40 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _client(base_url: str, keep_alive: bool) -> httpx.AsyncClient:
-    clients = _clients.setdefault(asyncio.get_running_loop(), {})
-    if (base_url, keep_alive) not in clients:
-        clients[base_url, keep_alive] = httpx.AsyncClient(
+async def _client(address: Address) -> httpx.AsyncClient:
+    loop = asyncio.get_running_loop()
+    for other in [loop for loop in _loops if loop.is_closed()]:
+        del _loops[other]  # its clients hold it, so the weak reference alone would not end
+    if loop not in _loops:
+        _loops[loop] = _Clients()
+        await anext(_loops[loop].end)
+    clients, keep_alive = _loops[loop].by_key, address.limits.keep_alive
+    if (address.base_url, keep_alive) not in clients:
+        clients[address.base_url, keep_alive] = httpx.AsyncClient(
             limits=httpx.Limits(
                 max_connections=None,
                 max_keepalive_connections=None if keep_alive else 0,
                 keepalive_expiry=KEEPALIVE_S,
             ),
-            trust_env=not is_loopback(base_url),  # a proxy must not see what stays here
+            trust_env=not is_loopback(address.base_url),  # a proxy must not see what stays here
             follow_redirects=False,
             headers={"accept-encoding": "identity"},
         )
-    return clients[base_url, keep_alive]
+    return clients[address.base_url, keep_alive]
 
 
 async def close_clients() -> None:
-    """Close the connections of the running event loop."""
-    for client in _clients.pop(asyncio.get_running_loop(), {}).values():
-        await client.aclose()
+    """Close the connections of the running event loop; the next call opens new ones."""
+    clients = _loops.pop(asyncio.get_running_loop(), None)
+    if clients is not None:
+        await clients.end.aclose()
 
 
-async def get_body(base_url: str, path: str, headers: Mapping[str, str], timeout_s: float) -> bytes:
+async def get_body(address: Address, path: str, timeout_s: float) -> bytes:
     """The body of a GET; raises one of this module's exceptions."""
     try:
         async with asyncio.timeout(timeout_s):
-            response = await _send(base_url, "GET", path, headers, None, Limits())
+            response = await _send(address, "GET", path, None)
             try:
                 return await _body(response)
             finally:
@@ -114,33 +158,35 @@ async def get_body(base_url: str, path: str, headers: Mapping[str, str], timeout
         raise TooSlow(f"no answer in {timeout_s:g} s") from error
 
 
-async def _send(
-    base_url: str,
-    method: str,
-    path: str,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    limits: Limits,
-) -> httpx.Response:
-    client = _client(base_url, limits.keep_alive)
-    request = client.build_request(
-        method,
-        base_url.rstrip("/") + path,
-        headers=dict(headers),
-        content=body,
-        timeout=httpx.Timeout(None, connect=limits.connect_s),
-    )
+async def _send(address: Address, method: str, path: str, body: bytes | None) -> httpx.Response:
+    client = await _client(address)
+    connected = False
+
+    async def trace(event: str, _info: object) -> None:
+        nonlocal connected
+        connected = connected or event.startswith("connection.connect")
+
     try:
-        response = await client.send(request, stream=True)
+        request = client.build_request(
+            method,
+            address.base_url.rstrip("/") + path,
+            headers=dict(address.headers),
+            content=body,
+            timeout=httpx.Timeout(None, connect=address.limits.connect_s),
+            extensions={"trace": trace},
+        )
+        auth = _Bearer(address.key) if address.key is not None else None
+        response = await client.send(request, stream=True, auth=auth)
     except httpx.ConnectTimeout as error:
-        raise Unreachable(f"no connection within {limits.connect_s:g} s", safe=True) from error
+        reason = f"no connection within {address.limits.connect_s:g} s"
+        raise Unreachable(reason, safe=True) from error
     except httpx.ConnectError as error:
         raise Unreachable(str(error) or "connection refused", safe=True) from error
-    except httpx.RemoteProtocolError as error:
-        stale = "without sending" in str(error)  # the usual end of a kept connection
-        raise Unreachable(str(error), safe=stale, stale=stale) from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise Unreachable(str(error) or type(error).__name__, safe=False) from error
+        # On a connection from an earlier call this is its usual end; on a new one the server may
+        # have taken the request, and asking again may be paid twice.
+        stale = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and not connected
+        raise Unreachable(str(error) or type(error).__name__, safe=stale, stale=stale) from error
     if response.status_code // 100 != 2:
         try:
             content = await _body(response)
@@ -167,7 +213,7 @@ async def _body(response: httpx.Response) -> bytes:
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
     """Read what follows the last event: only a connection read to its end can be used again."""
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(DRAIN_S):
             async for _ in pieces:
                 pass
@@ -181,19 +227,14 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 async def post_events(
-    base_url: str,
-    path: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    limits: Limits,
-    total_s: float,
+    address: Address, path: str, body: bytes, total_s: float
 ) -> AsyncGenerator[Reply]:
     """Yield the events of a streamed answer; an empty `data` stands for the headers alone.
 
     Each read is timed by itself, outside of the `yield`: a timeout around a `yield` would cancel
     the reader's own code.
     """
-    clock = asyncio.get_running_loop().time
+    limits, clock = address.limits, asyncio.get_running_loop().time
     end = clock() + total_s
     event_limit, event_due = limits.first_s, clock() + limits.first_s
 
@@ -210,12 +251,12 @@ async def post_events(
 
     try:
         async with asyncio.timeout_at(due(limits.first_s)):
-            response = await _send(base_url, "POST", path, headers, body, limits)
+            response = await _send(address, "POST", path, body)
     except TimeoutError as error:
         raise too_slow() from error
     try:
         yield Reply(response.headers, "")
-        if "text/event-stream" not in response.headers.get("content-type", ""):
+        if any(kind in response.headers.get("content-type", "") for kind in ("json", "html")):
             async with asyncio.timeout_at(due(limits.first_s)):
                 whole = await _body(response)
             yield Reply(response.headers, whole.decode("utf-8", errors="replace"))

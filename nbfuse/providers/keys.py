@@ -6,6 +6,8 @@ import importlib.util
 import os
 import re
 
+from nbfuse.core.errors import ConfigError
+
 _KEY_LIKE = re.compile(r"\b(sk-[A-Za-z]*-?)[A-Za-z0-9_-]{8,}|(?<=Bearer )\S{8,}")
 
 
@@ -33,9 +35,22 @@ class Secret:
 
 
 def find_key(variable: str, name: str) -> Secret | None:
-    """The key from an environment variable, else `name`'s in the system keyring, else None."""
+    """The key from an environment variable, else `name`'s in the system keyring, else None.
+
+    Raises `ConfigError` for what can't be a key.
+    """
     value = os.environ.get(variable, "").strip()
-    return Secret(value) if value else keyring_key(name)
+    return _secret(value, variable) if value else keyring_key(name)
+
+
+def _secret(value: str, where: str) -> Secret:
+    """A key that can stand in a header; raises `ConfigError` without quoting what can't."""
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        raise ConfigError(
+            f"{where} holds a character that no key has (a line break, or a copied mask?).",
+            "Copy the whole key again from where it was made.",
+        )
+    return Secret(value)
 
 
 def keyring_key(name: str) -> Secret | None:
@@ -49,7 +64,7 @@ def keyring_key(name: str) -> Secret | None:
         value = keyring.get_password("nbfuse", name)
     except (KeyringError, RuntimeError, OSError):  # a locked or headless keyring is no key
         return None
-    return Secret(value) if value else None
+    return _secret(value.strip(), f"The keyring's entry {name}") if value else None
 
 
 def scrub(text: str, key: Secret | None) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from nbfuse.providers import http
 from nbfuse.providers.protocol import ModelInfo
 
 MAX_AGE_S = 24 * 3600
-TIMEOUT_S = 10.0
+TIMEOUT_S = 3.0  # a run waits for it once a day, to know prices; it can do without
 
 
 class _Pricing(msgspec.Struct):
-    prompt: str | None = None
-    completion: str | None = None
+    prompt: str | float | None = None
+    completion: str | float | None = None
 
 
 class _TopProvider(msgspec.Struct):
@@ -37,7 +37,7 @@ class _Model(msgspec.Struct):
 
 
 class _Models(msgspec.Struct):
-    data: list[_Model]
+    data: list[msgspec.Raw]
 
 
 class _Kept(msgspec.Struct):
@@ -45,30 +45,37 @@ class _Kept(msgspec.Struct):
     models: list[ModelInfo]
 
 
-async def fetch_models(base_url: str, headers: Mapping[str, str]) -> list[ModelInfo]:
-    """Ask `base_url` for its models; raises the exceptions of `http`, or `MsgspecError`."""
-    body = await http.get_body(base_url, "/models", headers, TIMEOUT_S)
-    return [
-        ModelInfo(
-            id=model.id,
-            name=model.name or "",
-            context=model.context_length,
-            max_output=model.top_provider.max_completion_tokens if model.top_provider else None,
-            prompt_price=_dollars(model.pricing.prompt if model.pricing else None),
-            completion_price=_dollars(model.pricing.completion if model.pricing else None),
-            parameters=model.supported_parameters or (),
-        )
-        for model in msgspec.json.decode(body, type=_Models).data
-    ]
+async def fetch_models(address: http.Address) -> list[ModelInfo]:
+    """Ask a server for its models; raises the exceptions of `http`, or `MsgspecError`."""
+    body = await http.get_body(address, "/models", TIMEOUT_S)
+    found = []
+    for entry in msgspec.json.decode(body, type=_Models).data:
+        with contextlib.suppress(msgspec.MsgspecError):  # one odd entry is no reason to lose all
+            found.append(_info(msgspec.json.decode(entry, type=_Model)))
+    return found
 
 
-def _dollars(price: str | None) -> Decimal | None:
+def _info(model: _Model) -> ModelInfo:
+    return ModelInfo(
+        id=model.id,
+        name=model.name or "",
+        context=model.context_length,
+        max_output=model.top_provider.max_completion_tokens if model.top_provider else None,
+        prompt_price=_dollars(model.pricing.prompt if model.pricing else None),
+        completion_price=_dollars(model.pricing.completion if model.pricing else None),
+        parameters=model.supported_parameters or (),
+    )
+
+
+def _dollars(price: str | float | None) -> Decimal | None:
     """A price of OpenRouter, a string of US dollars a token; -1 says that it varies."""
     try:
-        dollars = Decimal(price) if price else None
+        dollars = Decimal(str(price)) if price is not None else None
     except InvalidOperation:
         return None
-    return dollars if dollars is not None and dollars >= 0 else None
+    if dollars is None or not dollars.is_finite() or dollars < 0:
+        return None
+    return dollars
 
 
 def kept_models(base_url: str, max_age_s: float = MAX_AGE_S) -> list[ModelInfo] | None:

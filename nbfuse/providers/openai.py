@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -20,6 +20,7 @@ from nbfuse.providers.wire import Payload, read_payload, to_chunk, write_request
 
 ATTEMPTS = 3
 FIRST_PAUSE_S = 0.5
+STREAM = (("content-type", "application/json"), ("accept", "text/event-stream"))
 
 
 class _Failed(Exception):
@@ -48,10 +49,13 @@ class OpenAI:
         limits: http.Limits = http.Limits(),  # noqa: B008 - frozen
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        # attribution: a localhost URL counts only together with a title
+        about = (("http-referer", "http://localhost"), ("x-openrouter-title", "nbfuse"))
+        self._address = http.Address(self.base_url, key, about if openrouter else (), limits)
         # a gateway on loopback sends what it gets on to OpenRouter
         self.local = http.is_loopback(base_url) and not openrouter
         self._key, self._place, self._key_name = key, place, key_name
-        self._openrouter, self._limits = openrouter, limits
+        self._openrouter = openrouter
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield the answer as it arrives; ask again only while nothing has come and it is safe."""
@@ -72,9 +76,8 @@ class OpenAI:
                     pause = FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5)
                 out_of_tries = attempt + 1 == ATTEMPTS or clock() + pause >= end
                 if started or not failed.retryable or out_of_tries:
-                    raise await self._with_near_names(
-                        failed.error, call.model
-                    ) from failed.__cause__
+                    # no chain: an inner frame could hold what must not be shown
+                    raise await self._with_near_names(failed.error, call.model) from None
             await asyncio.sleep(pause)
 
     def _need_key(self, model: str) -> None:
@@ -88,9 +91,8 @@ class OpenAI:
         body = write_request(call, require_parameters=self._openrouter)
         text: list[str] = []
         finished = False
-        replies = http.post_events(
-            self.base_url, "/chat/completions", self._headers(), body, self._limits, left_s
-        )
+        address = msgspec.structs.replace(self._address, headers=(*self._address.headers, *STREAM))
+        replies = http.post_events(address, "/chat/completions", body, left_s)
         try:
             async with aclosing(replies):
                 async for reply in replies:
@@ -109,6 +111,9 @@ class OpenAI:
                     text.append(chunk.text)
                     finished = finished or chunk.finish is not None
                     yield chunk
+                    if chunk.finish == "error":
+                        why = "the provider reported an error"
+                        raise self._broken(why, call.model, "".join(text))
         except http.Rejected as error:
             raise self._failed(read_rejection(error), call.model) from error
         except http.Unreachable as error:
@@ -125,14 +130,6 @@ class OpenAI:
             raise self._broken(str(error), call.model, "".join(text)) from error
         if not finished:
             raise self._broken("the connection closed too early", call.model, "".join(text))
-
-    def _headers(self) -> Mapping[str, str]:
-        headers = {"content-type": "application/json", "accept": "text/event-stream"}
-        if self._key is not None:
-            headers["authorization"] = f"Bearer {self._key.reveal()}"
-        if self._openrouter:  # attribution: a localhost URL counts only together with a title
-            headers |= {"http-referer": "http://localhost", "x-openrouter-title": "nbfuse"}
-        return headers
 
     def _read(self, data: str, model: str) -> Payload:
         try:
@@ -161,9 +158,10 @@ class OpenAI:
         return _Failed(broken, retryable=False)
 
     def _unreachable(self, error: http.Unreachable, model: str) -> errors.ModelError:
+        reason = scrub(str(error), self._key)
         what = "Is the server running?" if self.local else "Is the network up?"
         return errors.ProviderUnavailableError(
-            f"{self._place} can't be reached for {model} at {self.base_url}: {error}.", what
+            f"{self._place} can't be reached for {model} at {self.base_url}: {reason}.", what
         )
 
     async def _with_near_names(self, error: errors.ModelError, model: str) -> errors.ModelError:
@@ -182,16 +180,16 @@ class OpenAI:
         if kept is not None:
             return kept
         try:
-            models = await modellist.fetch_models(self.base_url, self._headers())
+            models = await modellist.fetch_models(self._address)
         except http.Rejected as error:
-            raise self._failed(read_rejection(error), "its list of models").error from error
+            raise self._failed(read_rejection(error), "its list of models").error from None
         except http.Unreachable as error:
-            raise self._unreachable(error, "its list of models") from error
+            raise self._unreachable(error, "its list of models") from None
         except (http.TooSlow, http.Broken, msgspec.MsgspecError) as error:
             reason = scrub(str(error), self._key)
             raise errors.BadResponseError(
                 f"{self._place} gave no list of models: {reason}", "Try again later."
-            ) from error
+            ) from None
         if self._openrouter:
             modellist.keep_models(self.base_url, models)
         return models

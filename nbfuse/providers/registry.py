@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from nbfuse.core.errors import ConfigError, did_you_mean
+from nbfuse.local.catalog import catalog
 from nbfuse.providers.keys import Secret, find_key, keyring_key
 from nbfuse.providers.protocol import Provider
 
@@ -20,9 +21,13 @@ OPENROUTER_URL = "https://openrouter.ai/api/v1"
 OPENAI_URL = "https://api.openai.com/v1"
 
 
+_Found = tuple[Provider, str]
+
+
 class Target(NamedTuple):
     """Who answers a spec, and under which name it knows the model."""
 
+    spec: str
     provider: Provider
     model: str
 
@@ -30,15 +35,23 @@ class Target(NamedTuple):
 def resolve(spec: str) -> Target:
     """The provider and the model that `spec` names; raises `ConfigError` with a suggestion."""
     scheme, colon, model = spec.partition(":")
-    if not colon or not model or "/" in scheme:
-        near = f"Did you mean openrouter:{spec}?" if "/" in spec else f"Did you mean local:{spec}?"
-        raise ConfigError(f"{spec!r} does not say where the model is.", near)
     builders = _BUILDERS | _third_parties()
+    if not colon or not model or "/" in scheme:
+        raise ConfigError(f"{spec!r} does not say where the model is.", _guess(spec, builders))
     if scheme not in builders:
         raise ConfigError(
             f"{spec!r} has the unknown prefix {scheme!r}.", did_you_mean(scheme, builders)
         )
-    return builders[scheme](model)
+    return Target(spec, *builders[scheme](model))
+
+
+def _guess(spec: str, builders: Iterable[str]) -> str:
+    if "/" in spec:
+        return f"Did you mean openrouter:{spec}?"
+    near = did_you_mean(spec, catalog())
+    if near.startswith("Did"):
+        return near.replace("Did you mean ", "Did you mean local:").replace(" or ", " or local:")
+    return f"Put one of these before it: {', '.join(f'{name}:' for name in builders)}."
 
 
 def openrouter() -> Provider:
@@ -67,18 +80,21 @@ def _openrouter_at(url: str, key: Secret | None) -> Provider:
 openrouter_key = functools.partial(find_key, "OPENROUTER_API_KEY", "openrouter")
 
 
-def _openrouter(model: str) -> Target:
-    return Target(openrouter(), model)
+def _openrouter(model: str) -> _Found:
+    return openrouter(), model
 
 
-def _openai(rest: str) -> Target:
+def _openai(rest: str) -> _Found:
     """`model@http://host/v1`, or `model` alone for OpenAI itself (or OPENAI_BASE_URL)."""
     from nbfuse.providers.openai import OpenAI
 
     own_url = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
     model, at, tail = rest.rpartition("@http")
     base_url = f"http{tail}" if at else own_url
-    host = urlsplit(base_url).hostname
+    try:
+        host = urlsplit(base_url).hostname
+    except ValueError:
+        host = None
     if not host or not (model or not at):
         raise ConfigError(
             f"'openai:{rest}' is not of the form openai:model@http://host/v1.",
@@ -86,18 +102,16 @@ def _openai(rest: str) -> Target:
         )
     own = base_url == own_url  # OPENAI_API_KEY goes to no other server
     key = find_key("OPENAI_API_KEY", host) if own else keyring_key(host)
-    return Target(
-        OpenAI(base_url, key, place=host, key_name="OPENAI_API_KEY" if own else ""),
-        model if at else rest,
-    )
+    provider = OpenAI(base_url, key, place=host, key_name="OPENAI_API_KEY" if own else "")
+    return provider, model if at else rest
 
 
-def _local(model: str) -> Target:
-    return Target(_local_provider(files=False), model)
+def _local(model: str) -> _Found:
+    return _local_provider(files=False), model
 
 
-def _gguf(path: str) -> Target:
-    return Target(_local_provider(files=True), path)
+def _gguf(path: str) -> _Found:
+    return _local_provider(files=True), path
 
 
 @functools.cache
@@ -107,7 +121,7 @@ def _local_provider(files: bool) -> Provider:
     return Local(files=files)
 
 
-_BUILDERS: dict[str, Callable[[str], Target]] = {
+_BUILDERS: dict[str, Callable[[str], _Found]] = {
     "openrouter": _openrouter,
     "openai": _openai,
     "local": _local,
@@ -116,10 +130,10 @@ _BUILDERS: dict[str, Callable[[str], Target]] = {
 
 
 @functools.cache
-def _third_parties() -> dict[str, Callable[[str], Target]]:
+def _third_parties() -> dict[str, Callable[[str], _Found]]:
     from importlib.metadata import entry_points  # 15 ms that a run without a plugin can spare
 
-    def builder(load: Callable[[], Callable[[], Provider]]) -> Callable[[str], Target]:
-        return lambda model: Target(load()(), model)
+    def builder(load: Callable[[], Callable[[], Provider]]) -> Callable[[str], _Found]:
+        return lambda model: (load()(), model)
 
     return {found.name: builder(found.load) for found in entry_points(group="nbfuse.providers")}

@@ -24,6 +24,7 @@ class EventReader:
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
+        self._size = 0  # of `_data`, an empty line counted too
         self._started = False
         self._after_cr = False  # a "\n" that comes next belongs to the "\r" before it
 
@@ -45,7 +46,7 @@ class EventReader:
         else:
             *lines, self._rest = text.split(b"\n")
         events = [event for line in lines if (event := self._line(line)) is not None]
-        if len(self._rest) + sum(map(len, self._data)) > MAX_EVENT_BYTES:
+        if len(self._rest) + self._size > MAX_EVENT_BYTES:
             raise TooLargeError
         return events
 
@@ -61,10 +62,9 @@ class EventReader:
             if not self._data:
                 return None
             event = b"\n".join(self._data).decode("utf-8", errors="replace")
-            self._data = []
+            self._data, self._size = [], 0
             return event
-        if line.startswith(b"data:"):
+        if line.startswith(b"data:") or line == b"data":
             self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
-        elif line == b"data":
-            self._data.append(b"")
+            self._size += len(line)
         return None

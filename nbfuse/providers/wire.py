@@ -6,6 +6,7 @@ and OpenAI's API documentation; llama.cpp's server for `grammar` and `top_logpro
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import msgspec
@@ -24,16 +25,16 @@ class WireError(msgspec.Struct):
 
 
 class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: float | None = None
 
 
 class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: float | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: float | None = None  # some servers write 3.0
+    completion_tokens: float | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
     cost: Decimal | None = None
@@ -54,8 +55,12 @@ class _Logprobs(msgspec.Struct):
     content: tuple[_Token, ...] | None = None
 
 
+class _Part(msgspec.Struct):
+    text: str = ""
+
+
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[_Part] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None  # llama.cpp's and DeepSeek's name for it
     refusal: str | None = None
@@ -72,7 +77,7 @@ class _Choice(msgspec.Struct):
 class Payload(msgspec.Struct):
     """One event of a stream, or a whole reply."""
 
-    id: str | None = None
+    id: str | int | None = None
     model: str | None = None
     provider: str | None = None
     choices: tuple[_Choice, ...] | None = None
@@ -84,15 +89,27 @@ class Payload(msgspec.Struct):
         found = self.error
         if found is None and self.choices:
             found = self.choices[0].error
-        return WireError(message=found) if isinstance(found, str) else found
+        if isinstance(found, str):
+            return WireError(message=found) if found else None
+        return found if found is not None and found != WireError() else None
 
 
 _payload = msgspec.json.Decoder(Payload)
+_LONE_HALF = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 
 
 def read_payload(data: str) -> Payload:
     """Parse one event; raises `msgspec.MsgspecError` when it is not such JSON."""
-    return _payload.decode(data)
+    try:
+        return _payload.decode(data)
+    except msgspec.DecodeError:
+        if "\\ud" not in data.lower():
+            raise
+        # half of a surrogate pair, its other half in the next event: lost, but not the answer
+        return _payload.decode(_LONE_HALF.sub("\\\\ufffd", data))
 
 
 def to_chunk(payload: Payload, generation_id: str | None) -> Chunk:
@@ -104,7 +121,10 @@ def to_chunk(payload: Payload, generation_id: str | None) -> Chunk:
         choice = payload.choices[0]
         delta = choice.delta or choice.message
         if delta is not None:
-            text = delta.content or delta.refusal or ""
+            content = delta.content
+            if isinstance(content, list):
+                content = "".join(part.text for part in content)
+            text = content or delta.refusal or ""
             reasoning = delta.reasoning or delta.reasoning_content or ""
         finish = choice.finish_reason
         if choice.logprobs is not None and choice.logprobs.content:
@@ -115,7 +135,7 @@ def to_chunk(payload: Payload, generation_id: str | None) -> Chunk:
         logprobs=logprobs,
         usage=None if payload.usage is None else _usage(payload.usage),
         finish=finish,
-        generation_id=generation_id or payload.id,
+        generation_id=generation_id or (str(payload.id) if payload.id is not None else None),
         model=payload.model,
         provider=payload.provider,
     )
@@ -129,10 +149,10 @@ def _token(token: _Token) -> TokenLogprob:
 def _usage(usage: _Usage) -> Usage:
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     return Usage(
-        prompt_tokens=usage.prompt_tokens or 0,
-        completion_tokens=usage.completion_tokens or 0,
-        cached_tokens=(prompt.cached_tokens if prompt else None) or 0,
-        reasoning_tokens=(completion.reasoning_tokens if completion else None) or 0,
+        prompt_tokens=int(usage.prompt_tokens or 0),
+        completion_tokens=int(usage.completion_tokens or 0),
+        cached_tokens=int((prompt.cached_tokens if prompt else None) or 0),
+        reasoning_tokens=int((completion.reasoning_tokens if completion else None) or 0),
         cost=usage.cost,
     )
 

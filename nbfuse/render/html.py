@@ -12,8 +12,8 @@ from html import escape
 import nh3
 from markdown_it import MarkdownIt
 
+from nbfuse.core.clean import clean
 from nbfuse.core.types import Analysis, Answer, FusionResult
-from nbfuse.render.clean import clean
 from nbfuse.render.table import HEADS, headline, rows, seconds, sureness
 
 _TAGS = {

@@ -7,8 +7,8 @@ import re
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
-from nbfuse.render.clean import clean
 from nbfuse.render.table import HEADS, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model

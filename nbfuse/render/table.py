@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+from nbfuse.core.clean import clean
 from nbfuse.core.types import Answer, FusionResult, Score, Verdict
-from nbfuse.render.clean import clean
 
 HEADS = ("model", "time", "tokens", "price", "verdict")
 

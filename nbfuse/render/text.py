@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
-from nbfuse.render.clean import clean
 from nbfuse.render.table import HEADS, headline, rows, sureness
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
+import traceback
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 
 import pytest
-from lookalike import KEY, Fail, LookAlike, Raw, Say, letter_of, verdict
+from lookalike import KEY, Fail, Hangup, LookAlike, Raw, Say, letter_of, verdict
 
 from nbfuse import FusionResult, NoAnswerError, Pool, fuse, stream
 from nbfuse.core import errors, events
-from nbfuse.core.types import Chunk
+from nbfuse.core.types import Call, Chunk, Message
+from nbfuse.fusion.candidates import undress
 from nbfuse.paths import cache_folder
 from nbfuse.providers import registry
 from nbfuse.providers.http import close_clients
@@ -278,7 +281,7 @@ def test_every_member_fails_and_each_reason_is_given(server: LookAlike) -> None:
         server,
         a=Fail(402, {"message": "Insufficient credits"}),
         b=Fail(400, {"message": "maximum context length is 8"}),
-        c=Fail(403, {"message": "flagged"}),
+        c=Fail(403, {"message": "flagged", "metadata": {"reasons": ["x"]}}),
     )
     server.listed = [{"id": "v/dolphin"}]
     with pytest.raises(NoAnswerError) as caught:
@@ -491,9 +494,10 @@ def test_a_budget_is_never_passed(server: LookAlike) -> None:
     assert not server.asked("v/a")
 
 
-def test_local_only_refuses_before_any_request() -> None:
+def test_local_only_refuses_before_any_request(server: LookAlike) -> None:
     with pytest.raises(errors.PrivacyError, match="openrouter:v/a"):
         run(Pool(members=("local:tiny-calc", "openrouter:v/a"), local_only=True))
+    assert not server.requests
 
 
 def test_a_prompt_near_a_members_context_is_noted(server: LookAlike) -> None:
@@ -613,9 +617,7 @@ class Broken:
 def test_a_provider_that_breaks_costs_its_own_answer_only(
     server: LookAlike, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(
-        registry._BUILDERS, "broken", lambda model: registry.Target(Broken(), model)
-    )
+    monkeypatch.setitem(registry._BUILDERS, "broken", lambda model: (Broken(), model))
     members(server, a="Paris")
     server.models["v/judge"] = verdict(letter_of("Paris"))
     result = run(Pool(members=("broken:x", "openrouter:v/a"), judge="openrouter:v/judge"))
@@ -629,3 +631,207 @@ def test_a_rate_limit_longer_than_the_deadline_is_said_at_once(server: LookAlike
     result = run(pool("a", "b", deadline_s=5.0))
     assert result["b"].failure.kind == "RateLimitError"
     assert result.seconds < 2
+
+
+# --- what fresh eyes found --------------------------------------------------------------------
+
+
+def test_a_key_is_not_among_the_variables_of_a_traceback(server: LookAlike) -> None:
+    members(server, a=Fail(402, {"message": "broke"}))
+    target = registry.resolve("openrouter:v/a")
+
+    async def ask() -> None:
+        call = Call(model="v/a", messages=(Message("user", "hi"),))
+        async for _ in target.provider.stream(call):
+            pass
+
+    with pytest.raises(errors.CreditsError) as caught:
+        asyncio.run(ask())
+    shown = "".join(
+        traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    )
+    assert "provider" in shown
+    assert KEY not in shown
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1e1000000", '{"a":' * 5_000])
+def test_no_text_of_a_member_or_a_judge_can_end_the_run(server: LookAlike, text: str) -> None:
+    members(server, a="Paris", b=text)
+    server.models["v/judge"] = Say(text)
+    for kind in (None, "number", "json"):
+        assert run(pool("a", "b", answer=kind)).text == "Paris"
+
+
+def test_a_judge_that_names_two_letters_at_once_is_asked_again(server: LookAlike) -> None:
+    members(server, a="Paris", b="Rome", c="Lyon")
+    both = {**GOOD, "verdict": {**GOOD["verdict"], "best": "BC"}}
+    server.models["v/judge"] = Say(json.dumps(both))
+    result = run(pool("a", "b", "c", quorum=3))
+    assert result.verdict.decided_by == "fallback"
+    assert len(server.asked("v/judge")) == 2
+
+
+def test_thirty_members_can_be_judged(server: LookAlike) -> None:
+    members(server, **{f"m{i}": f"word{i}" for i in range(30)})
+    server.models["v/judge"] = verdict(letter_of("word29"))
+    assert run(pool(*(f"m{i}" for i in range(30)), quorum=30)).text == "word29"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "return i**2 + 2**10",
+        "if __name__ == '__main__': main()",
+        "# count the squares\nx = 1",
+        "```python\n## a\n**b**\n```",
+        "- a\n- b",
+        "I'm a llama farmer, so: shear in spring.",
+        "As a model citizen, Socrates obeyed.",
+    ],
+)
+def test_the_judge_sees_code_as_it_was_written(code: str) -> None:
+    assert undress(code) == code
+
+
+def test_the_judge_does_not_see_dress() -> None:
+    text = "As an AI language model, I say:\n## Title\nIt is **very** good."
+    assert undress(text) == "I say:\nTitle\nIt is very good."
+
+
+def test_a_debater_that_stalls_leaves_the_judge_its_time(server: LookAlike) -> None:
+    def silent(body: dict) -> Say:
+        return Say("x", first_s=30) if body["messages"][0]["role"] == "system" else Say("Lyon")
+
+    members(server, a=debater("Paris"), b=debater("Rome"), c=silent)
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    result = run(pool("a", "b", "c", mode="debate", quorum=3, deadline_s=2.0))
+    assert (result.text, result.verdict.decided_by) == ("Paris", "judge")
+    assert "could not reply" in result.positions[2].why
+
+
+def test_a_fallback_takes_the_corrected_answer(server: LookAlike) -> None:
+    located = {"in": "mine", "quote": "41", "why": "one too few"}
+    change = {"decision": "change", "answer": "so 42", "errors_found": [located]}
+    members(server, a=debater("41", change), b=debater("42"), c=debater("40"))
+    server.models["v/judge"] = Fail(402, {"message": "broke"})
+    result = run(pool("a", "b", "c", mode="debate", answer="number", quorum=3))
+    assert result.text in ("so 42", "42")
+    assert "2 members agree" in result.verdict.reason
+
+
+def test_a_fallback_takes_a_whole_answer_before_a_broken_one(server: LookAlike) -> None:
+    members(server, a=Say("Rome is the", drop_after=2, gap_s=0.01), b="Paris")
+    server.models["v/judge"] = Fail(402, {"message": "broke"})
+    assert run(pool("a", "b", anchor="a")).text == "Paris"
+
+
+def test_a_broken_survivor_is_marked(server: LookAlike) -> None:
+    members(server, a=Say("Rome is the", drop_after=2, gap_s=0.01))
+    assert "broke off" in run(pool("a")).verdict.reason
+
+
+def test_a_question_in_parts_that_is_cut_in_its_first_part_is_judged_so(server: LookAlike) -> None:
+    stalled = Say("12 + 30 = 42 and so on", stall_after=5)
+    members(server, a=stalled, b=stalled)
+    asked = pool("a", "b", judge="local:tiny-judge", mode="merge", deadline_s=2.0, quorum=2)
+    result = run(asked, "What is 12 + 30 and what is the capital of Peru?")
+    assert result.text == "12 + 30 = 42"
+    assert any("part 2" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_judge_without_any_json_mode_is_asked_in_words(server: LookAlike, status: int) -> None:
+    members(server, a="Paris", b="Rome")
+    ruling = verdict(letter_of("Paris"))
+
+    def judge(body: dict) -> Say | Fail:
+        if "response_format" in body:
+            return Fail(status, {"message": "no endpoint supports response_format"})
+        return ruling(body)
+
+    server.models["v/judge"] = judge
+    assert run(pool("a", "b")).verdict.decided_by == "judge"
+
+
+def test_usage_that_counts_up_is_counted_once(server: LookAlike) -> None:
+    chunks = [
+        {
+            "choices": [{"delta": {"content": "x"}}],
+            "usage": {"completion_tokens": i, "cost": i / 1000},
+        }
+        for i in (1, 2, 3)
+    ]
+    chunks.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    members(server, a=Raw([f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks]))
+    usage = run(pool("a"))["a"].usage
+    assert (usage.completion_tokens, usage.cost) == (3, Decimal("0.003"))
+
+
+def test_a_timeout_may_have_cost_something(server: LookAlike) -> None:
+    members(server, a="Paris", b=Say("x", first_s=30))
+    result = run(pool("a", "b", deadline_s=1.0))
+    assert result["b"].cost is None
+    assert result.cost is None
+
+
+def test_a_request_that_may_have_been_taken_is_not_sent_again(server: LookAlike) -> None:
+    members(server, a="Paris", b=Hangup())
+    result = run(pool("a", "b"))
+    assert result["b"].failure.kind == "ProviderUnavailableError"
+    assert len(server.asked("v/b")) == 1
+
+
+def test_stopping_while_the_judge_writes_keeps_the_analysis_and_a_usable_answer(
+    server: LookAlike,
+) -> None:
+    members(server, **FIVE)
+    analyst = analyst_then_writer("Paris. " * 500)
+
+    def judge(body: dict) -> Say:
+        said = analyst(body)
+        return said if "response_format" in body else Say(said.text, gap_s=0.02)
+
+    server.models["v/judge"] = judge
+
+    async def stop_soon() -> FusionResult:
+        stop = asyncio.Event()
+        async for event in stream("hi", pool(*FIVE, mode="merge", quorum=5), stop=stop):
+            if isinstance(event, events.SynthesisDelta):
+                stop.set()
+            if isinstance(event, events.RunFinished):
+                return event.result
+        raise AssertionError
+
+    result = asyncio.run(stop_soon())
+    assert result.analysis is not None
+    assert result.verdict.decided_by == "stopped"
+    assert result.text == "Rome"  # the anchor's, marked as not judged
+    assert result.judging[-1].status == "stopped"
+
+
+def test_the_compact_judges_numbers_are_what_is_kept_of_it() -> None:
+    result = run(Pool(members=("local:tiny-calc", "local:tiny-atlas"), judge="local:tiny-judge"),
+                 "What is 12 + 30?")  # fmt: skip
+    assert result.judging[0].status == "complete"
+    assert result.judging[0].text.startswith("P(right): 0.")
+
+
+def test_a_judge_that_does_not_exist_is_refused_before_anybody_is_asked(server: LookAlike) -> None:
+    members(server, a="Paris")
+    with pytest.raises(errors.ConfigError, match="tiny-judge"):
+        run(pool("a", judge="local:tiny-jugde"))
+    assert not server.asked("v/a")
+
+
+def test_half_a_character_in_a_prompt_is_refused() -> None:
+    with pytest.raises(errors.PromptError, match="position 3"):
+        run(pool("a"), "say\ud83d")
+
+
+def test_scripts_leave_no_connection_behind(server: LookAlike) -> None:
+    members(server, a="Paris")
+    open_files = []
+    for _ in range(8):
+        asyncio.run(fuse("hi", pool("a")))
+        open_files.append(len(os.listdir("/proc/self/fd")))
+    assert open_files[-1] <= open_files[1] + 2

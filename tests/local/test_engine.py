@@ -34,7 +34,7 @@ QUESTION = (Message("user", "What is 12 + 30?"),)
 
 
 def collect(spec: str, **settings: object) -> list[Chunk]:
-    provider, model = resolve(spec)
+    _, provider, model = resolve(spec)
 
     async def run() -> list[Chunk]:
         try:
@@ -147,7 +147,7 @@ def test_a_schema_and_a_grammar_are_obeyed() -> None:
 
 @needs_smollm2
 def test_closing_the_stream_stops_the_computation() -> None:
-    provider, model = resolve("local:smollm2-135m")
+    _, provider, model = resolve("local:smollm2-135m")
 
     def cpu() -> float:
         assert engine.pid
@@ -264,6 +264,44 @@ def test_too_little_memory_is_an_error_and_the_next_cell_starts_again(fresh: Eng
     assert fresh.serve(catalog()["tiny-units"]).base_url
 
 
+def test_a_file_that_was_replaced_is_another_model(fresh: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    shutil.copy(catalog()["tiny-calc"].path(), path)
+    first = fresh.serve(from_file(path))
+    assert fresh.serve(from_file(path)) == first
+    shutil.copy(catalog()["tiny-judge"].path(), path)
+    assert fresh.serve(from_file(path)) != first
+
+
+def test_a_cache_that_is_cleared_or_not_writable_costs_the_log_only(
+    fresh: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.serve(catalog()["tiny-calc"])
+    for log in cache_folder().glob("engine-*.log"):
+        log.unlink()
+    assert fresh.serve(catalog()["tiny-units"]).base_url
+    fresh.stop()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert fresh.serve(catalog()["tiny-calc"]).base_url
+
+
+def test_a_library_that_is_missing_is_named(
+    fresh: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: no such file')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(errors.ProviderUnavailableError, match="apt-get install libgomp1"):
+        fresh.serve(catalog()["tiny-calc"])
+
+
+def test_a_fork_while_a_model_loads_does_not_hang_the_child() -> None:
+    with engine._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if engine._lock.acquire(timeout=2) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
@@ -275,7 +313,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 @needs_smollm2
 def test_a_killed_engine_is_an_error_and_starts_again() -> None:
-    provider, model = resolve("local:smollm2-135m")
+    _, provider, model = resolve("local:smollm2-135m")
 
     async def run() -> errors.StreamBrokenError:
         call = Call(model=model, messages=(Message("user", "Tell a long story."),), max_tokens=2000)

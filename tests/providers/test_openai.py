@@ -163,6 +163,7 @@ def test_an_end_without_a_finish_is_not_a_whole_answer(server: LookAlike) -> Non
             errors.ModerationError,
             "Rephrase",
         ),
+        (403, {"message": "Key limit exceeded"}, errors.AuthError, "Key limit exceeded"),
         (404, {"message": "no"}, errors.ModelNotFoundError, ""),
         (
             404,

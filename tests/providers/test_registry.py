@@ -64,8 +64,8 @@ def test_a_spec_names_a_server_and_a_model(spec: str, url: str, model: str) -> N
 
 def test_openais_key_goes_to_openai_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine-0123456789")
-    assert "authorization" in resolve("openai:m").provider._headers()
-    assert "authorization" not in resolve("openai:m@https://other.example/v1").provider._headers()
+    assert resolve("openai:m").provider._address.key is not None
+    assert resolve("openai:m@https://other.example/v1").provider._address.key is None
 
 
 def test_loopback_servers_are_local_and_openrouter_never_is(
@@ -77,6 +77,23 @@ def test_loopback_servers_are_local_and_openrouter_never_is(
     assert not resolve("openrouter:x/y").provider.local
 
 
-def test_an_empty_model_is_refused() -> None:
+@pytest.mark.parametrize("spec", ["local:", "openai:m@http://[::1/v1", "openai:@http://h/v1", ""])
+def test_a_spec_that_names_nothing_is_refused(spec: str) -> None:
     with pytest.raises(ConfigError):
-        resolve("local:")
+        resolve(spec)
+
+
+def test_a_bare_name_is_not_taken_for_a_local_one() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve("gpt-5")
+    assert "openrouter:, openai:, local:, gguf:" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", ["sk-or-v1-abc\ndef", "sk-or-…1234", "sk-or v1"])
+def test_what_can_not_be_a_key_is_refused_without_being_quoted(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", key)
+    with pytest.raises(ConfigError, match="OPENROUTER_API_KEY") as caught:
+        resolve("openrouter:x/y")
+    assert key[:9] not in str(caught.value)

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from nbfuse.core.clean import clean
 from nbfuse.core.types import Answer, Failure, FusionResult, Score, Usage, Verdict
-from nbfuse.render.clean import clean
 from nbfuse.render.html import model_html, to_html
 from nbfuse.render.markdown import harmless, to_markdown
 from nbfuse.render.table import rows

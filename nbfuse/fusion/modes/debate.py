@@ -37,6 +37,9 @@ with a JSON object of this form and nothing else:
 DISPUTE = "The request:\n\n{question}\n\nYour answer:\n\n{mine}\n\nThe other answers:\n\n{theirs}"
 
 
+ROUND_SHARE = 0.5  # of what is left of the deadline: the rest is the judge's
+
+
 class _Error(msgspec.Struct, rename={"place": "in"}):
     place: str
     quote: str
@@ -57,8 +60,9 @@ async def debate(run: Run, answers: Sequence[Answer]) -> Outcome:
     first = candidates(answers)
     run.emit(RoundStarted(round=1, disputed=tuple(c.member for c in first)))
     members = {member.label: member for member in run.plan.members}
+    end = run.clock() + ROUND_SHARE * (run.plan.pool.deadline_s - run.clock())
     positions = await asyncio.gather(
-        *(_challenge(run, members[mine.member], mine, first) for mine in first)
+        *(_challenge(run, members[mine.member], mine, first, end) for mine in first)
     )
     run.emit(RoundFinished(round=1, positions=tuple(positions)))
     moved = [Candidate(p.member, p.after) for p in positions if p.changed]
@@ -72,7 +76,7 @@ def _distinct(those: Sequence[Candidate]) -> list[Candidate]:
 
 
 async def _challenge(
-    run: Run, member: Member, mine: Candidate, everybody: Sequence[Candidate]
+    run: Run, member: Member, mine: Candidate, everybody: Sequence[Candidate], end: float
 ) -> Position:
     """Where `member` stands after it has read the others; a failure leaves it where it stood."""
     rivals = [c for c in _distinct(everybody) if c.text.split() != mine.text.split()]
@@ -81,15 +85,17 @@ async def _challenge(
         if not rivals:
             return stay
         if member.info.form == "full":
-            return await _argue(run, member, stay, rivals)
+            return await _argue(run, member, stay, rivals, end)
         if member.info.form == "compact":
-            return await _review(run, member, stay, rivals)
+            return await _review(run, member, stay, rivals, end)
     except ModelError as error:
         return msgspec.structs.replace(stay, why=f"It could not reply: {error.message}")
     return msgspec.structs.replace(stay, why="It answers questions, but can't review answers.")
 
 
-async def _argue(run: Run, member: Member, stay: Position, rivals: Sequence[Candidate]) -> Position:
+async def _argue(
+    run: Run, member: Member, stay: Position, rivals: Sequence[Candidate], end: float
+) -> Position:
     theirs = shuffled(rivals, judge_seed(run)).fenced()
     task = DISPUTE.format(question=run.plan.prompt.strip(), mine=stay.before, theirs=theirs)
     call = Call(
@@ -103,7 +109,7 @@ async def _argue(run: Run, member: Member, stay: Position, rivals: Sequence[Cand
         if reply.decision == "change" and not reply.answer.strip():
             raise ValueError("it changes the answer, but gives no new one")
 
-    reply = await ask_json(partial(run.ask, member), call, _Reply, check)
+    reply = await ask_json(partial(run.ask, member, end=end), call, _Reply, check)
     own = [e for e in reply.errors_found if e.place == "mine" and _occurs(e.quote, stay.before)]
     if reply.decision == "keep":
         return msgspec.structs.replace(stay, why=f"It stands by it: {_first_why(reply)}")
@@ -126,11 +132,13 @@ def _first_why(reply: _Reply) -> str:
 
 
 async def _review(
-    run: Run, member: Member, stay: Position, rivals: Sequence[Candidate]
+    run: Run, member: Member, stay: Position, rivals: Sequence[Candidate], end: float
 ) -> Position:
     """A model too small to argue says how probable each answer is; doubt in its own moves it."""
     texts = [stay.before, *(rival.text for rival in rivals)]
-    own, *theirs = await p_right_of_all(run, member, [(run.plan.prompt, text) for text in texts])
+    own, *theirs = await p_right_of_all(
+        run, member, [(run.plan.prompt, text) for text in texts], end
+    )
     best = max(range(len(rivals)), key=theirs.__getitem__)
     said = f"finds its own right with {own:.2f}, {rivals[best].member}'s with {theirs[best]:.2f}"
     if own < ACCEPTABLE <= theirs[best]:

@@ -48,7 +48,7 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
     ballot = shuffled(those, judge_seed(run))
     analysis: Analysis | None = None
     try:
-        analysis = await _analyse(run, ballot)
+        analysis = run.analysis = await _analyse(run, ballot)
         run.emit(AnalysisReady(analysis=analysis))
     except ModelError as error:  # the writer can work from the candidates alone
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
@@ -58,7 +58,7 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
     except ModelError as error:
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
         run.notes.append("Not merged: the best answer is returned as it is.")
-        verdict, best = fall_back(run, those, error)
+        verdict, best = fall_back(run, those, f"The judge failed ({error.message})")
         return Outcome(best.text, verdict, analysis)
     verdict = Verdict(
         decided_by="merge",
@@ -80,8 +80,8 @@ async def _analyse(run: Run, ballot: Ballot) -> Analysis:
 
     def check(analysis: Analysis) -> None:
         for letter in _letters(analysis):
-            if letter not in tuple(ballot.letters):
-                raise ValueError(f"it names {letter!r}, but the candidates are {ballot.letters}")
+            if letter not in ballot.letters:
+                raise ValueError(f"it names {letter!r}, not one of {', '.join(ballot.letters)}")
 
     analysis = await ask_json(partial(run.ask_judge, "analysis"), call, Analysis, check)
     return _named(analysis, ballot)
@@ -145,9 +145,9 @@ async def _without_writing(run: Run, answers: Sequence[Answer]) -> Outcome:
     verdicts, texts = [], []
     for i, part in enumerate(parts):
         those = [
-            Candidate(answer.member, answer.parts[i])
+            Candidate(answer.member, answer.parts[i], answer.status != "complete")
             for answer in answers
-            if len(answer.parts) > i and answer.parts[i].strip()
+            if len(answer.parts) > i and answer.parts[i]
         ]
         if not those:
             run.notes.append(f"Nobody answered part {i + 1}: {part}")
@@ -156,7 +156,7 @@ async def _without_writing(run: Run, answers: Sequence[Answer]) -> Outcome:
             verdict, best = await decide_compactly(run, part, those, part=i)
         except ModelError as error:
             run.emit(JudgeFailed(judge=judge, failure=error.failure()))
-            verdict, best = fall_back(run, those, error)
+            verdict, best = fall_back(run, those, f"The judge failed ({error.message})")
         verdicts.append(verdict)
         texts.append(best.text.strip())
     return Outcome("\n".join(texts), _joined(verdicts))

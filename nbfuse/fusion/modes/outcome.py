@@ -22,10 +22,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def survivor(answer: Answer) -> Outcome:
     """The outcome when one member alone has answered: its text, unjudged."""
+    broken = "" if answer.status == "complete" else ", and its answer broke off"
     verdict = Verdict(
         decided_by="only survivor",
         best=answer.member,
-        reason=f"Only {answer.member} answered, so nothing could be compared.",
+        reason=f"Only {answer.member} answered{broken}, so nothing could be compared.",
     )
     return Outcome(answer.text, verdict)
 
