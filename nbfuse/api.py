@@ -9,9 +9,9 @@ from contextlib import aclosing
 import msgspec
 
 from nbfuse.config import default_pool, load_pool
-from nbfuse.core.errors import ConfigError, NbfuseError, did_you_mean
+from nbfuse.core.errors import ConfigError, NbfuseError
 from nbfuse.core.events import Event, RunFinished
-from nbfuse.core.pool import Pool, check_words
+from nbfuse.core.pool import Pool, make_pool
 from nbfuse.core.types import FusionResult
 
 if typing.TYPE_CHECKING:
@@ -63,15 +63,9 @@ def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:
         pool = default_pool().pool
     elif isinstance(pool, str):
         pool = load_pool(pool)
-    for name in settings:
-        if name not in Pool.__struct_fields__:
-            raise ConfigError(
-                f"A pool has no setting {name!r}.", did_you_mean(name, Pool.__struct_fields__)
-            )
-    check_words(settings)
-    try:
-        return msgspec.convert({**msgspec.structs.asdict(pool), **settings}, Pool)
-    except msgspec.ValidationError as error:
+    if not isinstance(pool, Pool):
         raise ConfigError(
-            f"A setting of the pool is wrong: {error}.", "Mend that value."
-        ) from error
+            f"{type(pool).__name__} is not a pool.",
+            "Give a nbfuse.Pool, a pool's name, or nothing.",
+        )
+    return make_pool({**msgspec.structs.asdict(pool), **settings})

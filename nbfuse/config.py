@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from nbfuse.core.errors import ConfigError, did_you_mean
-from nbfuse.core.pool import Pool, check_words
+from nbfuse.core.pool import SETTINGS, Pool, make_pool
 from nbfuse.local.catalog import catalog
 from nbfuse.paths import config_folder
 from nbfuse.providers.registry import openrouter_key
@@ -38,7 +36,6 @@ CLOUD = Pool(  # three families, and a judge from a fourth: judges favour their 
 BUILT_IN = {pool.name: pool for pool in (TINY, LOCAL, CLOUD)}
 
 _TOP_KEYS = ("default", "pools")
-_POOL_KEYS = tuple(name for name in Pool.__struct_fields__ if name != "name")
 
 
 class _Source(NamedTuple):
@@ -76,7 +73,10 @@ def default_pool(folder: Path | None = None) -> Chosen:
     """The configured pool, else the best that this machine can run; raises `ConfigError`."""
     for source in _sources(folder or Path.cwd()):
         if source.default is not None:
-            pool = load_pool(source.default, folder)
+            try:
+                pool = load_pool(source.default, folder)
+            except ConfigError as error:
+                raise ConfigError(f"{source.path}: default: {error.message}", error.hint) from error
             return Chosen(pool, f"the default in {source.path}")
         if len(source.pools) == 1:
             (pool,) = source.pools.values()
@@ -103,8 +103,8 @@ def _sources(folder: Path) -> Iterator[_Source]:
 
 def _read(path: Path, table: tuple[str, ...]) -> _Source | None:
     try:
-        content: object = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        content: object = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError:  # not there, not a file, or not ours to read
         return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         if table:  # somebody else's file: not ours to complain about
@@ -128,11 +128,8 @@ def _parse(content: object, path: Path) -> _Source:
         )
     found = {name: _pool(name, table, path) for name, table in tables.items()}
     default = content.get("default")
-    if default is not None and default not in (known := {**BUILT_IN, **found}):
-        raise ConfigError(
-            f"{path}: the default pool {default!r} does not exist.",
-            did_you_mean(str(default), known),
-        )
+    if default is not None and not isinstance(default, str):
+        raise ConfigError(f"{path}: default must be the name of a pool.", 'Write default = "…".')
     return _Source(path, found, default)
 
 
@@ -142,18 +139,13 @@ def _pool(name: str, table: object, path: Path) -> Pool:
         raise ConfigError(
             f"{path}: {where} must be a table.", f"Write [{where}] above its settings."
         )
-    _check_keys(table, _POOL_KEYS, path, where)
+    _check_keys(table, SETTINGS, path, where)
     if "members" not in table:
         raise ConfigError(f"{path}: {where} has no members.", 'Add a line: members = ["…", "…"]')
     try:
-        check_words(table)
-        return msgspec.convert({**table, "name": name}, Pool, strict=False)
-    except msgspec.ValidationError as error:
-        what, _, key = str(error).partition(" - at `$.")
-        key = key.rstrip("`").partition("[")[0]
-        raise ConfigError(f"{path}: {where}.{key} is wrong: {what}.", "Mend that value.") from error
+        return make_pool({**table, "name": name})
     except ConfigError as error:
-        raise ConfigError(f"{path}: {where}: {error.message}", error.hint) from error
+        raise ConfigError(f"{path}: {error.message}", error.hint) from error
 
 
 def _check_keys(table: dict[str, object], known: tuple[str, ...], path: Path, where: str) -> None:

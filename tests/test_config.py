@@ -57,11 +57,14 @@ def test_files_are_ranked() -> None:
         ),
         (
             "[pools.a]\nmembers = ['x:y']\nmode = 'megre'",
-            ["nbfuse.toml", "pools.a", "mode", "merge"],
+            ["nbfuse.toml", "Pool 'a'", "mode", "merge"],
         ),
-        ("[pools.a]\nmembers = 'x:y'", ["nbfuse.toml", "pools.a.members", "array"]),
+        ("[pools.a]\nmembers = 'x:y'", ["nbfuse.toml", "Pool 'a'", "members must be a list"]),
         ("[pools.a]\nmembers = ['x:y']\nquorum = 5", ["nbfuse.toml", "quorum", "1 to 1"]),
         ("[pools.a]\njudge = 'x:y'", ["nbfuse.toml", "pools.a", "no members"]),
+        ("[pools.a]\nmembers = ['x:y']\ntop_p = 7", ["nbfuse.toml", "top_p", "<= 1.0"]),
+        ("[pools.a]\nmembers = ['x:y']\nbudget = 'much'", ["nbfuse.toml", "budget", "much"]),
+        ("default = ['a']", ["nbfuse.toml", "name of a pool"]),
         ("pools = 3", ["nbfuse.toml", "pools must be a table"]),
         ("default = 'work'\n[pools.wrok]\nmembers = ['x:y']", ["work", "wrok"]),
     ],
@@ -76,6 +79,18 @@ def test_errors_name_file_key_and_the_nearest_word(text: str, words: list[str]) 
 
 def test_somebody_elses_broken_pyproject_is_not_our_error() -> None:
     Path("pyproject.toml").write_text("[tool.nbfuse")
+    assert config.default_pool().pool is config.TINY
+
+
+def test_a_default_may_be_in_another_file() -> None:
+    config_folder().mkdir(parents=True)
+    (config_folder() / "nbfuse.toml").write_text("[pools.mine]\nmembers = ['local:tiny-calc']\n")
+    Path("nbfuse.toml").write_text("\ufeffdefault = 'mine'\n", encoding="utf-8")  # as Notepad saves
+    assert config.default_pool().pool.name == "mine"
+
+
+def test_a_folder_of_that_name_is_not_a_file() -> None:
+    Path("nbfuse.toml").mkdir()
     assert config.default_pool().pool is config.TINY
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import get_args
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, get_args
 
 import msgspec
+from msgspec import Meta
 
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import AnswerKind, Mode
@@ -19,7 +20,32 @@ DEADLINE_S = 300.0  # a local 3B on two cores writes 500 tokens in a minute, thr
 _REPEAT = re.compile(r"^(?P<spec>.+?)\s*\*\s*(?P<count>\d+)$")
 
 
-class Pool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+_Count = Annotated[int, Meta(ge=1)]
+_NotNegative = Annotated[float, Meta(ge=0)]
+
+
+class _Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a pool, with their ranges."""
+
+    members: tuple[str, ...]
+    judge: str | None = None
+    mode: Mode = "best-of"
+    anchor: str | None = None
+    answer: AnswerKind | None = None
+    quorum: _Count | None = None
+    grace_s: _NotNegative | None = None
+    deadline_s: Annotated[float, Meta(ge=0.1)] = DEADLINE_S
+    max_tokens: _Count | None = None
+    temperature: _NotNegative | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    seed: int | None = None
+    system: str | None = None
+    budget: Decimal | None = None
+    local_only: bool = False
+    name: str = ""
+
+
+class Pool(_Settings, frozen=True, kw_only=True):
     """Who is asked, who judges, and within which limits.
 
     `members` are model specs: `openrouter:vendor/model`, `local:tiny-calc`, `gguf:path/to.gguf`,
@@ -30,54 +56,58 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trusted most (None: the first). Raises `ConfigError` for values that can't work.
     """
 
-    members: tuple[str, ...]
-    judge: str | None = None
-    mode: Mode = "best-of"
-    anchor: str | None = None
-    answer: AnswerKind | None = None
-    quorum: int | None = None
-    grace_s: float | None = None
-    deadline_s: float = DEADLINE_S
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    seed: int | None = None
-    system: str | None = None
-    budget: Decimal | None = None
-    local_only: bool = False
-    name: str = ""
-
     def __post_init__(self) -> None:
-        if not self.members:
-            raise ConfigError(f"{self._me} has no members.", 'Name at least one: members = ["…"].')
-        check_words({"mode": self.mode, "answer": self.answer})
-        count = len(expand(self.members))
-        if self.quorum is not None and not 1 <= self.quorum <= count:
+        me = f"Pool {self.name!r}" if self.name else "The pool"
+        if isinstance(self.members, str):
             raise ConfigError(
-                f"{self._me} asks for a quorum of {self.quorum}, but has {count} members.",
+                f"{me}: members must be a list.", f'Write members=["{self.members}"].'
+            )
+        settings = msgspec.structs.asdict(self)
+        for name, known in (("mode", MODES), ("answer", ANSWER_KINDS)):
+            word = settings[name]
+            if isinstance(word, str) and word not in known:
+                raise ConfigError(f"{me}: {name} can't be {word!r}.", did_you_mean(word, known))
+        try:
+            checked = msgspec.convert(settings, _Settings)
+        except msgspec.ValidationError as error:
+            what, _, key = str(error).partition(" - at `$.")
+            raise ConfigError(f"{me}: {key.rstrip('`')}: {what}.", "Mend that value.") from None
+        msgspec.structs.force_setattr(self, "members", checked.members)  # a list is as good
+        count = len(expand(self.members))
+        if not count:
+            raise ConfigError(f"{me} has no members.", 'Name at least one: members = ["…"].')
+        if self.quorum is not None and self.quorum > count:
+            raise ConfigError(
+                f"{me} asks for a quorum of {self.quorum}, but has {count} "
+                f"member{'s' * (count != 1)}.",
                 f"Choose a quorum from 1 to {count}.",
             )
-        for field, least in (
-            ("deadline_s", 0.1),
-            ("grace_s", 0),
-            ("max_tokens", 1),
-            ("temperature", 0),
-        ):
-            value = getattr(self, field)
-            if value is not None and not value >= least:
-                raise ConfigError(f"{self._me}: {field} is {value}.", f"Give at least {least}.")
-
-    @property
-    def _me(self) -> str:
-        return f"Pool {self.name!r}" if self.name else "The pool"
+        if self.judge is not None and len(expand((self.judge,))) != 1:
+            raise ConfigError(f"{me}: {self.judge!r} is more than one judge.", "Name one.")
+        if self.budget is not None and not (self.budget.is_finite() and self.budget >= 0):
+            raise ConfigError(f"{me}: budget is {self.budget}.", "Give US dollars, 0 or more.")
 
 
-def check_words(settings: Mapping[str, object]) -> None:
-    """Refuse words that a setting does not know; raises `ConfigError` with the nearest."""
-    for name, known in (("mode", MODES), ("answer", ANSWER_KINDS)):
-        word = settings.get(name)
-        if isinstance(word, str) and word not in known:
-            raise ConfigError(f"{name} can't be {word!r}.", did_you_mean(word, known))
+def make_pool(settings: Mapping[str, object]) -> Pool:
+    """A pool from loose values, as a file or a command line holds them; raises `ConfigError`."""
+    for name in settings:
+        if name not in Pool.__struct_fields__:
+            raise ConfigError(f"A pool has no setting {name!r}.", did_you_mean(name, SETTINGS))
+    if isinstance(budget := settings.get("budget"), str | float | int):
+        settings = {**settings, "budget": _dollars(budget)}
+    try:
+        return Pool(**settings)  # type: ignore[arg-type]  # its own check says what is wrong
+    except TypeError as error:
+        raise ConfigError(
+            f"That is not a pool: {error}.", 'Give at least members = ["…"].'
+        ) from None
+
+
+def _dollars(value: str | float) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ConfigError(f"budget can't be {value!r}.", "Give US dollars, like 0.05.") from None
 
 
 def expand(specs: tuple[str, ...]) -> tuple[str, ...]:
@@ -98,14 +128,20 @@ def expand(specs: tuple[str, ...]) -> tuple[str, ...]:
 def labels(specs: tuple[str, ...]) -> tuple[str, ...]:
     """A short, unique name for each spec: what follows the last slash, with #n for repeats."""
     short = [_short(spec) for spec in specs]
-    names, seen = [], dict.fromkeys(short, 0)
+    names: list[str] = []
     for name in short:
-        seen[name] += 1
-        names.append(f"{name}#{seen[name]}" if short.count(name) > 1 else name)
+        number, label = 0, name
+        while label in names or (short.count(name) > 1 and number == 0):
+            number += 1
+            label = f"{name}#{number}"
+        names.append(label)
     return tuple(names)
 
 
 def _short(spec: str) -> str:
     scheme, _, rest = spec.partition(":")
-    model = rest.rpartition("@")[0] or rest if scheme == "openai" else rest or spec
+    model = rest.partition("@http")[0] if scheme == "openai" else rest or spec
     return model.rstrip("/").rpartition("/")[2].removesuffix(".gguf") or spec
+
+
+SETTINGS = tuple(name for name in Pool.__struct_fields__ if name != "name")

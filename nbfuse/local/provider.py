@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import AsyncGenerator, Sequence
+import threading
+import typing
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -22,7 +27,12 @@ from nbfuse.providers.protocol import ModelInfo
 
 # The engine parses the rendered prompt as a whole, so these words in a text would become control
 # tokens and could end the user's turn.
-_CONTROL = re.compile(r"</?s>|\[(/?)([A-Z]+(?:_[A-Z]+)*)\]|<\|([a-z_]+)\|>")
+_CONTROL = re.compile(
+    r"</?s>|<\|\w+\|>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID"
+    r"|IMG|THINK)\]"
+)
+_T = TypeVar("_T")
 
 # llama.cpp sends nothing while it reads a prompt, and now and then closes a kept connection under
 # the next request (7 of 48 on a busy machine); a new connection costs 0.6 ms.
@@ -43,7 +53,7 @@ class Local:
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield the answer as it is generated; closing the iterator stops the computation."""
         model = self._model(call.model)
-        server = await asyncio.to_thread(engine.serve, model)
+        server = await _off_loop(partial(engine.serve, model))
         client = OpenAI(
             server.base_url,
             Secret(server.key),
@@ -56,7 +66,7 @@ class Local:
                     free = chunk.usage and msgspec.structs.replace(chunk.usage, cost=Decimal(0))
                     yield msgspec.structs.replace(chunk, model=call.model, usage=free)
         except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
-            if (death := await asyncio.to_thread(engine.death)) is None:
+            if (death := await _off_loop(engine.death)) is None:
                 raise
             raise errors.StreamBrokenError(
                 f"The local engine stopped while {call.model} answered: {death}.",
@@ -84,6 +94,37 @@ class Local:
 
     async def aclose(self) -> None:
         """Do nothing: the engine is shared by the whole process and ends with it."""
+
+
+async def _off_loop(work: Callable[[], _T]) -> _T:
+    """`work`'s result from a thread of its own.
+
+    Not asyncio's: those are waited for when a loop ends, so that a model which takes a minute to
+    load would hold up a run whose deadline has passed.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_T] = loop.create_future()
+
+    def settle(result: _T | None, error: Exception | None) -> None:
+        if future.done():  # nobody waits any more
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(typing.cast(_T, result))
+
+    def run() -> None:
+        result: _T | None = None
+        failed: Exception | None = None
+        try:
+            result = work()
+        except Exception as error:
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="nbfuse-load", daemon=True).start()
+    return await future
 
 
 def _suited(call: Call, model: LocalModel) -> Call:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
+from nbfuse.api import choose
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.pool import Pool, expand, labels
 
@@ -18,6 +21,15 @@ from nbfuse.core.pool import Pool, expand, labels
         ({"members": ("a:b*0",)}, "1 to 16"),
         ({"members": ("a:b",), "deadline_s": 0}, "deadline_s"),
         ({"members": ("a:b",), "max_tokens": 0}, "max_tokens"),
+        ({"members": "a:b"}, 'members=["a:b"]'),
+        ({"members": (3,)}, "members"),
+        ({"members": ("a:b",), "quorum": "2"}, "quorum"),
+        ({"members": ("a:b",), "temperature": "hot"}, "temperature"),
+        ({"members": ("a:b",), "top_p": 7}, "top_p"),
+        ({"members": ("a:b",), "budget": Decimal("-1")}, "budget"),
+        ({"members": ("a:b",), "budget": Decimal("NaN")}, "budget"),
+        ({"members": ("a:b",), "mode": None}, "mode"),
+        ({"members": ("a:b",), "judge": "a:b*3"}, "one judge"),
     ],
 )
 def test_bad_values_say_what_would_do(settings: dict, words: str) -> None:
@@ -39,3 +51,16 @@ def test_labels_are_short_and_unique() -> None:
         "openai:l@http://h/v1",
     )
     assert labels(specs) == ("gpt-5", "a#1", "a#2", "q", "l")
+    assert labels(("l:x", "l:x", "l:x#1")) == ("x#1", "x#2", "x#1#1")
+    assert labels(("openai:m@https://user:secret@host/v1",)) == ("m",)
+
+
+def test_a_list_of_members_is_as_good_as_a_tuple() -> None:
+    assert Pool(members=["a:b"]) == Pool(members=("a:b",))
+
+
+def test_settings_for_one_run_are_checked_too() -> None:
+    with pytest.raises(ConfigError, match="no setting 'modus'"):
+        choose("tiny", {"modus": "merge"})
+    with pytest.raises(ConfigError, match="not a pool"):
+        choose(["local:x"], {})

@@ -19,7 +19,6 @@ from nbfuse.core.types import Call, Chunk, Message
 from nbfuse.fusion.candidates import undress
 from nbfuse.paths import cache_folder
 from nbfuse.providers import registry
-from nbfuse.providers.http import close_clients
 from nbfuse.providers.protocol import ModelInfo
 
 ANALYSIS = {
@@ -38,23 +37,14 @@ def pool(*names: str, **settings: object) -> Pool:
 
 
 def run(asked: Pool, prompt: str = "What is the capital of France?") -> FusionResult:
-    async def once() -> FusionResult:
-        try:
-            return await fuse(prompt, asked)
-        finally:
-            await close_clients()
-
-    return asyncio.run(once())
+    return asyncio.run(fuse(prompt, asked))
 
 
 def watch(asked: Pool, prompt: str = "What is the capital of France?") -> list[events.Event]:
-    async def once() -> list[events.Event]:
-        try:
-            return [event async for event in stream(prompt, asked)]
-        finally:
-            await close_clients()
+    async def collect() -> list[events.Event]:
+        return [event async for event in stream(prompt, asked)]
 
-    return asyncio.run(once())
+    return asyncio.run(collect())
 
 
 def members(server: LookAlike, **answers: object) -> None:
@@ -541,7 +531,6 @@ def test_stop_ends_the_run_with_what_has_arrived(server: LookAlike) -> None:
                 stop.set()
             if isinstance(event, events.RunFinished):
                 last = event.result
-        await close_clients()
         return last
 
     result = asyncio.run(stop_soon())
@@ -561,7 +550,6 @@ def test_leaving_the_stream_cancels_every_request(server: LookAlike) -> None:
             if isinstance(event, events.MemberDelta):
                 break
         await events_.aclose()
-        await close_clients()
 
     asyncio.run(leave())
     assert server.quiet()

@@ -23,7 +23,6 @@ from nbfuse.local.catalog import LocalModel, catalog, from_file
 from nbfuse.local.engine import Engine, engine
 from nbfuse.local.provider import disarm
 from nbfuse.paths import cache_folder
-from nbfuse.providers.http import close_clients
 from nbfuse.providers.registry import resolve
 
 needs_smollm2 = pytest.mark.skipif(
@@ -37,11 +36,8 @@ def collect(spec: str, **settings: object) -> list[Chunk]:
     _, provider, model = resolve(spec)
 
     async def run() -> list[Chunk]:
-        try:
-            call = Call(model=model, **{"messages": QUESTION, **settings})
-            return [chunk async for chunk in provider.stream(call)]
-        finally:
-            await close_clients()
+        call = Call(model=model, **{"messages": QUESTION, **settings})
+        return [chunk async for chunk in provider.stream(call)]
 
     return asyncio.run(run())
 
@@ -163,7 +159,6 @@ def test_closing_the_stream_stops_the_computation() -> None:
             if chunk.text:
                 break
         await stream.aclose()
-        await close_clients()
 
     asyncio.run(leave_early())
     time.sleep(0.3)
@@ -323,8 +318,6 @@ def test_a_killed_engine_is_an_error_and_starts_again() -> None:
                     os.kill(engine.pid, signal.SIGKILL)
         except errors.StreamBrokenError as error:
             return error
-        finally:
-            await close_clients()
         raise AssertionError("the answer ended as if nothing had happened")
 
     error = asyncio.run(run())

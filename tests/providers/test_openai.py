@@ -14,7 +14,7 @@ from lookalike import KEY, Fail, LookAlike, Raw, Say
 from nbfuse.core import errors
 from nbfuse.core.types import Call, Chunk, Message
 from nbfuse.providers import http
-from nbfuse.providers.http import Limits, close_clients
+from nbfuse.providers.http import Limits
 from nbfuse.providers.keys import Secret
 from nbfuse.providers.openai import OpenAI
 
@@ -34,10 +34,7 @@ def client(server: LookAlike, key: str = KEY, **more: object) -> OpenAI:
 
 def ask(provider: OpenAI, call: Call = CALL) -> list[Chunk]:
     async def collect() -> list[Chunk]:
-        try:
-            return [chunk async for chunk in provider.stream(call)]
-        finally:
-            await close_clients()
+        return [chunk async for chunk in provider.stream(call)]
 
     return asyncio.run(collect())
 
@@ -295,8 +292,7 @@ def test_closing_the_iterator_closes_the_stream(server: LookAlike) -> None:
             if chunk.text:
                 break
         await stream.aclose()
-        assert server.quiet()  # before the client itself is closed
-        await close_clients()
+        assert server.quiet()  # before the loop and its connections end
 
     asyncio.run(leave_early())
 
@@ -312,11 +308,8 @@ def test_models_have_prices_and_are_fetched_once_a_day(server: LookAlike) -> Non
     ]
 
     async def twice() -> list:
-        try:
-            await client(server).models()
-            return await client(server).models()
-        finally:
-            await close_clients()
+        await client(server).models()
+        return await client(server).models()
 
     (model,) = asyncio.run(twice())
     assert model.prompt_price == Decimal("0.00000015")
