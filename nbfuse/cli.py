@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import io
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
 
 from nbfuse._version import __version__
-from nbfuse.core.errors import ConfigError, NbfuseError, NoAnswerError, PromptError, Stopped
-from nbfuse.core.events import RunFinished
+from nbfuse.core.errors import ConfigError, NbfuseError, NoAnswerError, PromptError
+from nbfuse.core.events import (
+    JudgeStarted,
+    MemberFailed,
+    MemberFinished,
+    RunFinished,
+    RunPlanned,
+)
+from nbfuse.core.pool import Pool
 from nbfuse.core.types import FusionResult, to_json
 from nbfuse.fusion import engine
 from nbfuse.fusion.plan import make_plan
 from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
-from nbfuse.providers.http import close_clients
-from nbfuse.providers.protocol import ModelInfo
 from nbfuse.report import MODEL_HEADS, known_models, model_row, plan_text, pool_line
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -27,13 +37,21 @@ OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):  # an ASCII terminal is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         options = parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
     except HelpShown:
         return OK
-    except (KeyboardInterrupt, Stopped):
+    except BrokenPipeError:  # whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return INTERRUPTED
     except NbfuseError as error:
@@ -81,26 +99,58 @@ def _ask(options: argparse.Namespace) -> int:
     if reason != "as asked":
         print(pool_line(pool, reason), file=sys.stderr)
 
-    async def ask() -> FusionResult:
-        try:
-            async for event in engine.stream(prompt, pool):
-                if isinstance(event, RunFinished):
-                    result = event.result
-            return result
-        finally:
-            await close_clients()
-
     try:
-        result = asyncio.run(ask())
+        result = asyncio.run(_listen(prompt, pool))
     except NoAnswerError as error:
         if options.json:
             print(to_json(error.result))
         raise
+    if result is None:
+        raise KeyboardInterrupt
     if options.json:
         print(to_json(result))
     else:
         _print_result(result)
+    if result.status == "stopped":
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
     return OK
+
+
+async def _listen(prompt: str, pool: Pool) -> FusionResult | None:
+    """The result, also of a run that Ctrl-C has ended; one line tells how far it is."""
+    stop = asyncio.Event()
+    with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C simply ends it
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    result: FusionResult | None = None
+    ended, members = 0, 0
+    with _progress() as say:
+        async with aclosing(engine.stream(prompt, pool, stop)) as events:
+            async for event in events:
+                match event:
+                    case RunPlanned(members=names):
+                        members = len(names)
+                        say(f"asking {', '.join(names)}")
+                    case MemberFinished() | MemberFailed():
+                        ended += 1
+                        say(f"{ended} of {members} have answered")
+                    case JudgeStarted(judge=judge, task=task):
+                        say(f"{judge}: {task}")
+                    case RunFinished():
+                        result = event.result
+    return result
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status("planning") as status:
+        yield lambda text: status.update(escape(text))
 
 
 def _print_result(result: FusionResult) -> None:
@@ -119,24 +169,19 @@ def _print_result(result: FusionResult) -> None:
     from rich.markdown import Markdown
     from rich.panel import Panel
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     console.print(Panel(Markdown(clean(result.text)), title="Fused answer", title_align="left"))
     console.print("\n".join([why, *notes]), style="dim", markup=False)
     table = Table(*HEADS, box=None, header_style="bold")
     for row in rows(result):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)
 
 
 def _models(options: argparse.Namespace) -> int:
-    async def look() -> tuple[list[tuple[str, ModelInfo]], list[str]]:
-        try:
-            return await known_models(options.search)
-        finally:
-            await close_clients()
-
-    found, troubles = asyncio.run(look())
+    found, troubles = asyncio.run(known_models(options.search))
     if options.json:
         print(to_json([{"spec": spec, "info": info} for spec, info in found]))
     else:
@@ -153,7 +198,7 @@ def _doctor(options: argparse.Namespace) -> int:
         print(json.dumps([finding._asdict() for finding in findings]))
     else:
         rows = [("ok" if f.ok else "missing", f.what, f.found, f.fix) for f in findings]
-        _print_table(("", "what", "found", "to mend it"), rows)
+        _print_table(("state", "what", "found", "to mend it"), rows)
     return OK if all(finding.ok for finding in findings if finding.needed) else FAILED
 
 
@@ -163,9 +208,11 @@ def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             print("\t".join(row).rstrip())
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
-    table = Table(*heads, box=None, header_style="bold")
+    columns = (Column(head, overflow="fold") for head in heads)  # a remedy is there to be copied
+    table = Table(*columns, box=None, header_style="bold")
     for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
+        table.add_row(*map(Text, row))
+    Console().print(table)

@@ -19,15 +19,21 @@ class HelpShown(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises our own error, with the nearest option, instead of leaving Python."""
+    """argparse that raises our own error, with the nearest option, instead of leaving Python.
+
+    `stray` is what to say of a word that is no option.
+    """
+
+    stray = "Put a question of several words into quotes."
 
     def error(self, message: str) -> NoReturn:
-        hint = f"See {self.prog} --help."
+        hint = f"See {self.prog.replace('%%', '%')} --help."
         if message.startswith("unrecognized arguments: "):
             word = message.partition(": ")[2].split()[0]
-            hint = f"{did_you_mean(word, self._option_string_actions)} {hint}"
-            if not word.startswith("-"):
-                hint = f"The prompt goes below the line, options on it. {hint}"
+            if word.startswith("-"):
+                hint = f"{did_you_mean(word, self._option_string_actions)} {hint}"
+            else:
+                hint = f"{self.stray} {hint}"
         raise ConfigError(f"{self.prog}: {message}.", hint)
 
     def parse_known_args(  # type: ignore[override]  # the base's overloads differ only in types
@@ -66,9 +72,14 @@ def pool_of(
 
     `preset` holds settings of lower rank, such as those of `%config Fuse`.
     """
-    chosen = {**(preset or {}), **_settings(options)}
-    name = chosen.pop("pool", None)
+    own = _settings(options)
+    chosen = {**(preset or {}), **own}
     members = chosen.pop("models", None)
+    if members is not None and "pool" not in own:  # presets of a pool don't fit other members
+        chosen = {name: value for name, value in chosen.items() if name not in ("pool", "quorum")}
+        chosen |= own
+        chosen.pop("models")
+    name = chosen.pop("pool", None)
     if name is not None:
         pool, reason = choose(str(name), {}), "as asked"
     else:

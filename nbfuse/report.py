@@ -18,7 +18,7 @@ def plan_text(plan: Plan) -> str:
     members = ", ".join(member.label for member in plan.members)
     lines = [
         f"Would ask {members}; {plan.judge.label} judges ({plan.pool.mode}).",
-        f"Prompt: about {tokens_in(plan.prompt):,} tokens to each of {len(plan.members)} members.",
+        f"Prompt: about {tokens_in(plan.prompt):,} tokens for each of them.",
         f"Price: {_price_range(plan)}.",
     ]
     lines += [f"Part {i}: {part}" for i, part in enumerate(plan.parts, 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def test_ask_reads_standard_input_and_prints_json() -> None:
         (("ask", "-p", "tinny", "hi"), 2, "Did you mean tiny"),
         (("aks", "hi"), 2, "ask"),
         ((), 2, "required"),
-        (("ask", "-m", "local:nope", "-j", "local:nope", "hi"), 1, "no local model 'nope'"),
+        (("ask", "-m", "local:nope", "-j", "local:tiny-judge", "hi"), 1, "no local model 'nope'"),
     ],
 )
 def test_errors_are_two_lines_and_have_their_exit_code(
@@ -87,22 +88,85 @@ def test_ask_with_a_key_asks_openrouter(server: LookAlike) -> None:
     assert "Add credits" in done.stderr
 
 
-def test_an_interrupt_ends_with_130(server: LookAlike) -> None:
-    server.models["v/a"] = Say("x", first_s=30)
+def interrupted(server: LookAlike, *words: str) -> tuple[int, str, str]:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("x", first_s=30)}
+    server.requests.clear()
+    models = "openrouter:v/a,openrouter:v/b"
     child = subprocess.Popen(
-        [sys.executable, "-m", "nbfuse", "ask", "-m", "openrouter:v/a", "hi"],
+        [sys.executable, "-m", "nbfuse", "ask", "-m", models, "--quorum", "2", *words, "hi"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     end = time.monotonic() + 20
-    while not server.streaming and time.monotonic() < end:
+    while len(server.requests) < 3 and time.monotonic() < end:
         time.sleep(0.02)
+    time.sleep(0.2)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=10)
-    assert child.returncode == 130
+    out, said = child.communicate(timeout=10)
+    return child.returncode, out, said
+
+
+def test_an_interrupt_ends_with_130_and_keeps_what_has_arrived(server: LookAlike) -> None:
+    code, out, said = interrupted(server)
+    assert (code, out) == (130, "Paris\n")
     assert said.endswith("Stopped.\n")
     assert server.quiet()
+    code, out, _ = interrupted(server, "--json")
+    assert code == 130
+    assert [answer["status"] for answer in json.loads(out)["answers"]] == ["complete", "stopped"]
+
+
+def in_terminal(*words: str) -> tuple[int, str]:
+    """The exit code and the screen of a command that believes in a terminal."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "nbfuse", *words])
+    screen = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # how Linux says that the other side has ended
+            break
+        if not piece:
+            break
+        screen += piece
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), screen.decode()
+
+
+def test_in_a_terminal_markup_in_a_failure_is_only_text(server: LookAlike) -> None:
+    server.models |= {"v/a": Say("Paris **is**"), "v/b": Fail(400, {"message": "[/bold] [red]x"})}
+    words = ("-m", "openrouter:v/a,openrouter:v/b", "-j", "openrouter:v/a")
+    code, screen = in_terminal("ask", *words, "hi")
+    assert code == 0
+    assert "Fused answer" in screen
+    assert "[/bold]" in screen
+    code, screen = in_terminal("doctor")
+    assert "local engine" in screen
+
+
+def test_odd_input_and_output_end_in_no_traceback(tmp_path: Path) -> None:
+    environment = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "nbfuse", "ask", "-"],
+        input=b"What is 12 + 30? \xff\n",
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    assert b"Traceback" not in done.stderr
+    piped = f"{sys.executable} -m nbfuse models | head -1"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, check=False)
+    assert b"Traceback" not in done.stderr
+    done = nbfuse("demo", "--out", "/proc/nowhere/x.ipynb")
+    assert (done.returncode, "can't be written" in done.stderr) == (2, True)
+
+
+def test_a_cache_that_can_not_be_made_is_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert nbfuse("ask", "What is 12 + 30?").stdout == "12 + 30 = 42\n"
+    assert "make that folder writable" in nbfuse("doctor").stdout
 
 
 def test_models_lists_what_can_be_asked(server: LookAlike) -> None:

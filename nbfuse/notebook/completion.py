@@ -4,32 +4,53 @@ from __future__ import annotations
 
 import re
 
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
 from IPython.core.interactiveshell import InteractiveShell
 
 from nbfuse.config import pools
 from nbfuse.core.errors import NbfuseError
 from nbfuse.core.pool import ANSWER_KINDS, MODES
 
-_PATTERN = r"%%?fuse"
+_LINE = re.compile(r"\s*(?:\w+\s*=\s*)?(?P<magic>%%?)fuse\s+(?P<rest>.*)$", re.DOTALL)
 _COMMANDS = ("models", "pool", "last", "help")
+_FREE = ("-o", "--out", "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed")
 
 
-def complete(_shell: InteractiveShell, event: object) -> list[str]:
-    """What may stand at the cursor; `event` is IPython's."""
-    line = str(getattr(event, "text_until_cursor", "") or getattr(event, "line", ""))
-    symbol = str(getattr(event, "symbol", ""))
-    words = line.split()
-    word = "" if line.endswith((" ", "=")) else words[-1]
-    before = words[-1] if not word else words[-2] if len(words) > 1 else ""
-    # the completer cuts words at ":" and ","; what stands before the cut is not replaced
-    done = word[: len(word) - len(symbol)]
-    choices = _choices(line.lstrip().startswith("%%"), before, word)
-    return [choice[len(done) :] for choice in choices if choice.startswith(word)]
+@context_matcher()  # type: ignore[untyped-decorator]
+def fuse_matcher(context: CompletionContext) -> SimpleMatcherResult:
+    """What may stand at the cursor of a `%fuse` line; then IPython offers nothing else."""
+    line = context.line_with_cursor[: context.cursor_position]
+    found = _LINE.match(line)
+    if found is None or context.cursor_line > 0:
+        return {"completions": []}
+    rest = found["rest"]
+    words = rest.split()
+    word = "" if not rest or rest[-1].isspace() else words.pop()
+    before = words[-1] if words else ""
+    if word.startswith("--") and "=" in word:
+        before, _, word = word.partition("=")
+    if found["magic"] == "%":
+        choices = list(_COMMANDS) if not words else []
+    else:
+        choices = _choices(before, word)
+    # the completer replaces `token`, which it cuts at ":", "," and "-": give what follows the cut
+    done = word[: len(word) - len(context.token)] if word.endswith(context.token) else ""
+    matches = [
+        SimpleCompletion(text=choice[len(done) :], type="magic")
+        for choice in choices
+        if choice.startswith(word)
+    ]
+    return {"completions": matches, "suppress": True}
 
 
-def _choices(cell: bool, before: str, word: str) -> list[str]:
-    if not cell:
-        return list(_COMMANDS)
+def _choices(before: str, word: str) -> list[str]:
+    if before in _FREE:
+        return []
     match before:
         case "-p" | "--pool":
             return _pool_names()
@@ -63,10 +84,12 @@ def _specs() -> list[str]:
 
 
 def install(ip: InteractiveShell) -> None:
-    """Hook completion into IPython."""
-    ip.set_hook("complete_command", complete, re_key=_PATTERN)
+    """Add the matcher to IPython's."""
+    if ip.Completer is not None:
+        ip.Completer.custom_matchers.append(fuse_matcher)
 
 
 def uninstall(ip: InteractiveShell) -> None:
-    """Take the hook out again."""
-    ip.strdispatchers["complete_command"].regexs.pop(re.compile(_PATTERN), None)
+    """Take it out again."""
+    if ip.Completer is not None and fuse_matcher in ip.Completer.custom_matchers:
+        ip.Completer.custom_matchers.remove(fuse_matcher)

@@ -13,19 +13,13 @@ from collections import deque
 from contextlib import aclosing
 
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import (
-    Magics,
-    line_cell_magic,
-    magics_class,
-    no_var_expand,
-    output_can_be_silenced,
-)
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.display import display
-from traitlets import Bool, Float, Int, Unicode
+from traitlets import Bool, Enum, Float, Int, Unicode
 
 from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
 from nbfuse.core.events import Event, RunFinished
-from nbfuse.core.pool import Pool
+from nbfuse.core.pool import MODES, Pool
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook import completion
 from nbfuse.notebook.interpolate import interpolate
@@ -34,7 +28,8 @@ from nbfuse.notebook.view import StatusView, bundle, can_update
 from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
 
 HELP = """\
-%%fuse [options]        ask a pool what stands below the line (%%fuse --help lists the options)
+%%fuse [options]        ask a pool what stands below the line
+%fuse --help            the options of such a cell
 %fuse models [WORD]     models that can be asked, with context and price
 %fuse pool              pools by name, and the default
 %fuse last              the last result again
@@ -50,6 +45,7 @@ def parser() -> Parser:
         description="Ask several models at once and fuse their answers.",
         epilog="{{ name }} in the prompt becomes that variable, a DataFrame a short table.",
     )
+    made.stray = "The prompt goes below the line, options on it."
     add_run_options(made)
     made.add_argument("-o", "--out", metavar="NAME", help="variable that gets the result")
     made.add_argument("-q", "--quiet", action="store_true", help="show nothing")
@@ -63,7 +59,7 @@ class Fuse(Magics):
 
     pool = Unicode("", help="Named pool to ask where a cell names none.").tag(config=True)
     judge = Unicode("", help="Model that judges, in place of the pool's.").tag(config=True)
-    mode = Unicode("", help="best-of, merge or debate, in place of the pool's.").tag(config=True)
+    mode = Enum(("", *MODES), "", help="How to fuse, in place of the pool's mode.").tag(config=True)
     quorum = Int(None, allow_none=True, help="How many answers are enough.").tag(config=True)
     deadline = Float(None, allow_none=True, help="Seconds after which a run ends.").tag(config=True)
     max_tokens = Int(None, allow_none=True, help="Limit of each answer.").tag(config=True)
@@ -80,7 +76,6 @@ class Fuse(Magics):
     _pool_named = False
 
     @no_var_expand
-    @output_can_be_silenced
     @line_cell_magic
     def fuse(self, line: str, cell: str | None = None) -> FusionResult | None:
         """Ask several language models at once and fuse their answers.
@@ -90,10 +85,18 @@ class Fuse(Magics):
 
         Options: -p POOL, -m MODELS, -j JUDGE, --mode best-of|merge|debate, -o NAME, -q,
         --answer KIND, --quorum N, --deadline S, --max-tokens N, --temperature T, --seed N,
-        --dry-run, --raw, --help. The result is the cell's value; see also: %fuse help
+        --dry-run, --raw. The result is the cell's value. A last line of ";" alone hides it.
+        %fuse --help tells more about the options, %fuse help about commands.
         """
         words = _words(line)
-        return self._command(words) if cell is None else self._ask(words, cell)
+        if cell is None:
+            return self._command(words)
+        try:
+            return self._ask(words, cell)
+        except Stopped:
+            raise
+        except KeyboardInterrupt:  # before or after the run itself
+            raise Stopped(None) from None
 
     def _ask(self, words: list[str], cell: str) -> FusionResult | None:
         try:
@@ -106,7 +109,11 @@ class Fuse(Magics):
             )
         from nbfuse import report
 
-        prompt = (cell if options.raw else interpolate(cell, self.shell.user_ns)).strip()
+        # IPython's own rule, a ";" at the end, would hide the answer to every question about SQL
+        body, _, last = cell.rstrip().rpartition("\n")
+        hidden = last.strip() == ";"
+        text = body if hidden else cell
+        prompt = (text if options.raw else interpolate(text, self.shell.user_ns)).strip()
         pool, reason = pool_of(options, self._preset())
         if options.dry_run:
             from nbfuse.fusion.plan import make_plan
@@ -116,12 +123,10 @@ class Fuse(Magics):
         if reason != "as asked" and not self._pool_named and not options.quiet:
             self._pool_named = True
             print(report.pool_line(pool, reason))
-        # IPython takes a last ";" as "show no result", here as in any other cell
-        quiet = options.quiet or prompt.endswith(";")
-        return self._run(prompt, pool, options.out, quiet)
+        return self._run(prompt, pool, options.out, options.quiet or hidden)
 
     def _run(self, prompt: str, pool: Pool, out: str | None, quiet: bool) -> FusionResult | None:
-        view = StatusView() if self.live and not quiet and can_update(self.shell) else None
+        view: StatusView | None = None
         heard: deque[Event] = deque()  # filled by the loop's thread, emptied by this one
         stop = asyncio.Event()
 
@@ -136,6 +141,8 @@ class Fuse(Magics):
 
         results: list[FusionResult] = []  # filled before the run raises, so that nothing is lost
         try:
+            if self.live and not quiet and can_update(self.shell):
+                view = StatusView()
             runner.run(_listen(prompt, pool, stop, heard, results), tick, stop.set)
         except KeyboardInterrupt:
             raise Stopped(results[0] if results else None) from None
@@ -182,7 +189,9 @@ class Fuse(Magics):
         from nbfuse import report
 
         match words or ["help"]:
-            case ["help" | "--help" | "-h"]:
+            case ["--help" | "-h"]:
+                parser().print_help()
+            case ["help"]:
                 print(HELP)
             case ["models", *search]:
                 found, troubles = runner.run(report.known_models(" ".join(search)))
@@ -195,12 +204,15 @@ class Fuse(Magics):
                 if self.last is None:
                     raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
                 return self.last
-            case [word, *_]:
-                known = ("models", "pool", "last", "help")
-                hint = did_you_mean(word, known)
+            case ["pool" | "pools" | "last" | "help" as word, *rest]:
                 raise ConfigError(
-                    f"%fuse has no command {word!r}.", f"{hint} A prompt goes into a %%fuse cell."
+                    f"%fuse {word} takes no {' '.join(rest)!r}.", f"Try: %fuse {word}"
                 )
+            case [word, *rest]:
+                hint = "A question goes into a cell that begins with %%fuse."
+                if not rest:
+                    hint = f"{did_you_mean(word, ('models', 'pool', 'last', 'help'))} {hint}"
+                raise ConfigError(f"%fuse has no command {word!r}.", hint)
         return None
 
 
@@ -221,17 +233,21 @@ async def _listen(
 
 
 def _words(line: str) -> list[str]:
+    """The option line in words: quotes hold together, backslashes are letters, " #" comments."""
+    lexer = shlex.shlex(line.strip().removesuffix(";"), posix=True)
+    lexer.whitespace_split, lexer.escape, lexer.commenters = True, "", ""
     try:
-        return shlex.split(line, comments=True)
+        words = list(lexer)
     except ValueError as error:
         raise ConfigError(f"The options can't be read: {error}.", "Close the quotes.") from error
+    comment = next((i for i, word in enumerate(words) if word.startswith("#")), len(words))
+    return words[:comment]
 
 
 def load(ip: InteractiveShell) -> None:
     """Register the magic, its configuration, its completion, and how results are shown."""
     magic = Fuse(shell=ip)
     ip.register_magics(magic)
-    ip.configurables.append(magic)  # type: ignore[arg-type]  # any Configurable is meant
     ip.events.register("pre_run_cell", magic.forget_screen)
     assert ip.display_formatter is not None
     ip.display_formatter.ipython_display_formatter.for_type(FusionResult, magic.show)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import time
 
+from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import DisplayHandle
 
@@ -71,7 +72,8 @@ class StatusView:
 
 
 def _ended(answer: Answer) -> str:
-    tokens = f", {answer.usage.completion_tokens} tokens" if answer.usage else ""
+    count = answer.usage.completion_tokens if answer.usage else None
+    tokens = f", {count} token{'s' * (count != 1)}" if count is not None else ""
     return f"{answer.status}, {seconds(answer.seconds)}{tokens}, {price(answer.cost)}"
 
 
@@ -100,5 +102,5 @@ def bundle(result: FusionResult) -> tuple[dict[str, str], dict[str, object]]:
 
 
 def can_update(ip: InteractiveShell) -> bool:
-    """Whether a display can be changed after it was shown: only a kernel's front end can."""
-    return hasattr(ip, "kernel")
+    """Whether a display can be changed after it was shown: a kernel's can, captured ones can't."""
+    return hasattr(ip, "kernel") and not isinstance(ip.display_pub, CapturingDisplayPublisher)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -198,8 +197,11 @@ class OpenAI:
         """What is known of each model; only OpenRouter's list is worth a request before a run."""
         known: dict[str, ModelInfo] = {}
         if self._openrouter:
-            with contextlib.suppress(errors.ModelError):  # no list, no price: the run says why
-                known = {info.id: info for info in await self.models()}
+            try:
+                listed = await self.models()
+            except errors.ModelError:  # an old list is better than none; without one, no price
+                listed = modellist.kept_models(self.base_url, max_age_s=float("inf")) or []
+            known = {info.id: info for info in listed}
         return [known.get(model) or ModelInfo(id=model, local=self.local) for model in models]
 
     async def aclose(self) -> None:

@@ -6,11 +6,15 @@ JupyterLab's sanitiser, and styles go with it.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import Analysis, Answer, FusionResult
@@ -26,12 +30,43 @@ _WORDS = ("model", "verdict")
 _HEADING_SHIFT = 3  # an answer's "#" must not outrank the notebook's own headings
 
 
+# Mathematics as models write it. The notebook typesets it; Markdown must not touch it before.
+_MATH = re.compile(
+    r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$(?![\s\d$])(?:[^$\n\\]|\\.)+?(?<!\s)\$(?!\d)"
+    r"|\$\d(?:[^$\n\\]|\\.)*?[\\^_{=](?:[^$\n\\]|\\.)*?(?<!\s)\$(?!\d)",
+    re.DOTALL,
+)
+
+
+def _math_rule(state: StateInline, silent: bool) -> bool:
+    found = _MATH.match(state.src, state.pos)
+    if found is None:
+        return False
+    if not silent:
+        state.push("math", "", 0).content = found[0]
+    state.pos = found.end()
+    return True
+
+
+def _render_math(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
+    return escape(tokens[i].content)
+
+
+def _render_image(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
+    """A link in place of an image: a remote image would tell its server who reads."""
+    source, words = str(tokens[i].attrs["src"]), tokens[i].content or "image"
+    return f'<a href="{escape(source)}">{escape(words)}</a>'
+
+
 @cache
 def _markdown() -> MarkdownIt:
     # as in a chat, a line of a model is a line, although Markdown would run them together
     reader = MarkdownIt("commonmark", {"html": False, "breaks": True})
     reader.enable(["table", "strikethrough"])
-    return reader.disable("image")  # a remote image tells its server who reads: an alt text stays
+    reader.inline.ruler.before("escape", "math", _math_rule)
+    reader.add_render_rule("math", _render_math)
+    reader.add_render_rule("image", _render_image)
+    return reader
 
 
 def model_html(text: str) -> str:
@@ -63,7 +98,8 @@ def to_html(result: FusionResult) -> str:
             for p in result.positions
         ]
         blocks.append(_details("Debate", _list(items)))
-    return "\n".join(['<div class="nbfuse">', *blocks, _table(result), "</div>"])
+    whole = '<div class="nbfuse" style="overflow-wrap:anywhere">'
+    return "\n".join([whole, *blocks, _table(result), "</div>"])
 
 
 def _member(answer: Answer) -> str:
@@ -118,4 +154,5 @@ def _list(items: list[str]) -> str:
 
 
 def _say(text: str) -> str:
-    return escape(clean(text))
+    """Text of our own, in which a dollar is money and no formula begins."""
+    return escape(clean(text)).replace("$", "<span>$</span>")

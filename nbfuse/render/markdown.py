@@ -12,34 +12,32 @@ from nbfuse.core.types import FusionResult
 from nbfuse.render.table import HEADS, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _ACTIVE_TOKENS = {"html_block", "html_inline", "image"}
 
 
 def to_markdown(result: FusionResult) -> str:
     """The fused answer, why, every member's answer, and the table."""
     verdict = result.verdict
-    parts = [
-        harmless(result.text) or "*no fused answer*",
-        f"*{harmless(headline(result))}. {harmless(verdict.reason)} {sureness(verdict)}*",
-        *(f"*{harmless(note)}*" for note in result.notes),
-    ]
+    why = f"{headline(result)}. {verdict.reason} {sureness(verdict)}"
+    parts = [_closed(result.text) or "*no fused answer*", *map(_flat, (why, *result.notes))]
     for answer in result.answers:
         failure = answer.failure.message if answer.failure else ""
-        parts.append(f"**{harmless(answer.member)}**")
-        parts.append(_quote(harmless(answer.text or f"({failure or 'nothing'})")))
+        parts.append(f"**{_flat(answer.member)}**")
+        parts.append(_quote(_closed(answer.text or f"({failure or 'nothing'})")))
     table = [HEADS, ("---",) * len(HEADS), *rows(result)]
     parts.append("\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table))
-    return "\n\n".join(parts)
+    return harmless("\n\n".join(parts))  # as a whole: two harmless pieces can be harmful together
 
 
 def harmless(text: str) -> str:
-    """Markdown from a model, with raw HTML and images turned into text.
+    """Markdown without raw HTML and images: these become text.
 
     Text that holds neither is left as it is. Where there is some, every `<` is escaped, in code
     too: whoever tries to tell code from text by itself can be tricked into leaving a tag alone.
     """
-    text = clean(text).strip()
-    if not any(map(_is_active, MarkdownIt("commonmark").parse(text))):
+    reader = MarkdownIt("commonmark").enable("table")
+    if not any(map(_is_active, reader.parse(text))):
         return text
     return _ACTIVE.sub(lambda found: f"\\{found[0]}", text)
 
@@ -48,9 +46,28 @@ def _is_active(token: Token) -> bool:
     return token.type in _ACTIVE_TOKENS or any(map(_is_active, token.children or ()))
 
 
+def _closed(text: str) -> str:
+    """A model's Markdown that ends within itself: an open fence would swallow what follows."""
+    text = clean(text).strip()
+    fence = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if mark is None:
+            continue
+        if not fence:
+            fence = mark[1]
+        elif mark[1].startswith(fence) and not mark[2].strip():
+            fence = ""
+    return f"{text}\n{fence}" if fence else text
+
+
 def _quote(text: str) -> str:
-    return "\n".join(f"> {line}" for line in text.splitlines())
+    return "\n".join(f"> {line}" for line in text.split("\n"))
+
+
+def _flat(text: str) -> str:
+    return " ".join(clean(text).split())
 
 
 def _cell(text: str) -> str:
-    return harmless(text).replace("|", "\\|").replace("\n", " ")
+    return _flat(text).replace("|", "\\|")

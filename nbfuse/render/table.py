@@ -27,7 +27,12 @@ def rows(result: FusionResult) -> list[Row]:
     by_name: dict[str, list[Answer]] = {}
     for call in result.judging:
         by_name.setdefault(call.member, []).append(call)
-    table += [_sum(name, calls) for name, calls in by_name.items()]
+    members = [answer.member for answer in result.answers]
+    order = [name for name in members if name in by_name]  # replies of a debate end in any order
+    order += [name for name in by_name if name not in members]
+    for name in order:
+        work = "replying" if result.positions and name in members else "judging"
+        table.append(_sum(name, by_name[name], work))
     tokens = sum(call.usage.completion_tokens for call in result.calls if call.usage)
     whole = Row("all", seconds(result.seconds), str(tokens), price(result.cost), headline(result))
     return [*table, whole]
@@ -38,7 +43,7 @@ def _row(answer: Answer, verdict: str) -> Row:
     return Row(answer.member, seconds(answer.seconds), tokens, price(answer.cost), verdict)
 
 
-def _sum(name: str, calls: list[Answer]) -> Row:
+def _sum(name: str, calls: list[Answer], work: str) -> Row:
     costs = [call.cost for call in calls]
     known = [cost for cost in costs if cost is not None]
     failed = next((call.failure for call in calls if call.failure is not None), None)
@@ -48,7 +53,7 @@ def _sum(name: str, calls: list[Answer]) -> Row:
         seconds(sum(call.seconds for call in calls)),
         str(sum(call.usage.completion_tokens for call in calls if call.usage)),
         price(sum(known, Decimal(0)) if len(known) == len(costs) else None),
-        clean(f"judging: {failed.message}") if failed else f"judging, {times}",
+        clean(f"{work}: {failed.message}") if failed else f"{work}, {times}",
     )
 
 

@@ -472,6 +472,21 @@ def test_the_plan_tells_the_price_low_and_high(server: LookAlike) -> None:
     )
 
 
+def test_an_old_list_of_prices_is_better_than_none(server: LookAlike) -> None:
+    members(server, a="Paris", b="Rome")
+    priced(server, "a", "b", "judge")
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    run(pool("a", "b"))
+    (kept,) = cache_folder().glob("models-*.json")
+    old = json.loads(kept.read_text()) | {"fetched": 0}
+    kept.write_text(json.dumps(old))
+    server.listed = [{"no": "list"}]
+    assert watch(pool("a", "b"))[0].price.high is None  # a list without them: not known
+    kept.write_text(json.dumps(old))
+    server.listed = None  # not a list at all
+    assert watch(pool("a", "b"))[0].price.high > 0
+
+
 def test_a_budget_is_never_passed(server: LookAlike) -> None:
     members(server, a="Paris", b="Rome")
     with pytest.raises(errors.BudgetError, match="price"):

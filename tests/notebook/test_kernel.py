@@ -122,8 +122,12 @@ def test_out_gets_the_result_and_quiet_shows_nothing(kernel: Kernel) -> None:
     assert told["outputs"][0]["data"]["text/plain"].startswith("12 + 30 = 42\n")
 
 
-def test_a_semicolon_hides_the_result(kernel: Kernel) -> None:
-    assert kernel.run(TINY + "What is 12 + 30?;")["outputs"] == []
+def test_a_semicolon_on_a_line_of_its_own_hides_the_result(kernel: Kernel) -> None:
+    assert kernel.run(TINY + "What is 12 + 30?\n;")["outputs"] == []
+    assert kernel.value("str(_)") == "12 + 30 = 42"
+    told = kernel.run(TINY + "What is 12 + 31;")  # as SQL or C ends: a question like any other
+    assert len(told["outputs"]) == 1
+    assert kernel.value("_.prompt") == "What is 12 + 31;"
 
 
 def test_last_shows_it_again(kernel: Kernel) -> None:
@@ -180,6 +184,10 @@ def test_a_data_frame_becomes_a_short_table(live: Kernel, server: LookAlike) -> 
     assert said.startswith("Table of 100 rows and 2 columns (80 more rows left out):\n| n | t |")
     assert "| 19 | x/y |" in said
     assert "| 20 |" not in said
+    live.run("means = pd.DataFrame({'g': ['a', 'b', 'a'], 'n': [1, 2, 3]}).groupby('g').mean()")
+    live.run("%%fuse -m openrouter:v/a -j openrouter:v/a\n{{ means }}\n{{ means['n'] }}")
+    said = server.asked("v/a")[1]["messages"][-1]["content"]
+    assert said.count("| g | n |\n| --- | --- |\n| a | 2.0 |") == 2  # the labels are the point
 
 
 # --- errors -----------------------------------------------------------------------------------
@@ -198,6 +206,11 @@ def test_a_data_frame_becomes_a_short_table(live: Kernel, server: LookAlike) -> 
         ("%%fuse -p tiny --out 1x\nhi", "ConfigError", "not a variable"),
         ("%%fuse -p tiny\n{{ undefined_name }}", "PromptError", "no variable"),
         ("%fuse modles", "ConfigError", "Did you mean models"),
+        ("%fuse What is 2 + 3?", "ConfigError", "begins with %%fuse"),
+        ("%fuse last x", "ConfigError", "takes no 'x'"),
+        ("%%fuse -m gpt-5\nhi", "ConfigError", "openrouter:"),
+        ("%%fuse -p tiny\n{{ get_ipython().x }}", "PromptError", "only names, attributes"),
+        ("%%fuse -p tiny\n{{ get_ipython.nothing }}", "PromptError", "AttributeError"),
         ("%%fuse -m local:tiny-calk -j local:tiny-judge\nhi", "NoAnswerError", "tiny-calc"),
     ],
 )
@@ -208,6 +221,25 @@ def test_errors_are_our_own_and_short(kernel: Kernel, cell: str, name: str, word
     assert words in rendered
     assert len(told["traceback"]) <= 4
     assert "Traceback" not in rendered
+
+
+def test_the_option_line_keeps_backslashes_and_hashes_inside_words(kernel: Kernel) -> None:
+    told = kernel.run("%%fuse -m 'gguf:C:\\no\\C#.gguf' -j local:tiny-judge  # a comment\nhi")
+    assert "C:\\no\\C#.gguf" in "\n".join(told["traceback"])
+
+
+def test_nothing_of_a_failure_acts_in_the_terminal(live: Kernel, server: LookAlike) -> None:
+    evil = "\x1b]0;pwn\x07\x1b[2J\u202e"
+    server.models |= {f"v/{n}": Fail(400, {"message": f"no {evil}"}) for n in "ab"}
+    told = live.run(SLOW)
+    assert "\x1b" not in json.dumps(told, ensure_ascii=False)
+    assert "\u202e" not in json.dumps(told, ensure_ascii=False)
+
+
+def test_captured_output_holds_the_result_once(live: Kernel, server: LookAlike) -> None:
+    live.run("%%capture cap\n%%fuse -p tiny\nWhat is 12 + 30?")
+    shown = live.value("[o.data.get('text/plain', '')[:12] for o in cap.outputs if o.data]")
+    assert shown == ["12 + 30 = 42"]
 
 
 def test_a_broken_nbfuse_toml_is_named(kernel: Kernel, tmp_path: Path) -> None:
@@ -233,14 +265,26 @@ def test_when_all_fail_the_cell_fails_and_the_result_is_kept(
 # --- commands, help, configuration ------------------------------------------------------------
 
 
-def test_help_prints_the_options(kernel: Kernel) -> None:
-    told = kernel.run("%%fuse --help\nignored")
+@pytest.mark.parametrize("cell", ["%fuse --help", "%%fuse --help\nignored"])
+def test_help_prints_the_options(kernel: Kernel, cell: str) -> None:
+    told = kernel.run(cell)
     assert told["status"] == "ok"
     for option in ("--pool", "--models", "--judge", "--mode", "--out", "--quiet", "--answer",
                    "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed",
                    "--dry-run", "--raw"):  # fmt: skip
         assert option in told["stdout"]
     assert "Ask several" in kernel.run("%fuse?")["payload"][0]["data"]["text/plain"]
+
+
+def test_it_can_be_unloaded_and_loaded_again(kernel: Kernel) -> None:
+    for line in ("%reload_ext nbfuse", "%unload_ext nbfuse", "%load_ext nbfuse"):
+        told = kernel.run(line)
+        assert (told["status"], told["stdout"]) == ("ok", "")
+    told = kernel.run(TINY + "What is 12 + 30?")
+    assert len(told["outputs"]) == 1
+    assert (
+        kernel.value("[type(c).__name__ for c in get_ipython().configurables].count('Fuse')") == 1
+    )
 
 
 def test_commands_list_models_and_pools(kernel: Kernel) -> None:
@@ -272,16 +316,18 @@ def test_config_sets_defaults_and_options_go_first(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("%%fuse --mo", "--mode"),
-        ("%%fuse --mode me", "merge"),
-        ("%%fuse -p ti", "tiny"),
-        ("%%fuse -m local:tiny-c", "tiny-calc"),
-        ("%%fuse -m local:tiny-calc,local:tiny-u", "tiny-units"),
-        ("%fuse mod", "models"),
+        ("%%fuse --mo", ["%%fuse --mode", "%%fuse --models"]),
+        ("%%fuse --mode me", ["%%fuse --mode merge"]),
+        ("%%fuse --mode=me", ["%%fuse --mode=merge"]),
+        ("%%fuse -p ti", ["%%fuse -p tiny"]),
+        ("%%fuse -m local:tiny-c", ["%%fuse -m local:tiny-calc"]),
+        ("%%fuse -m local:tiny-calc,local:tiny-u", ["%%fuse -m local:tiny-calc,local:tiny-units"]),
+        ("%fuse mod", ["%fuse models"]),
+        ("x = %fuse la", ["x = %fuse last"]),
     ],
 )
-def test_completion_knows_options_pools_and_models(
-    kernel: Kernel, line: str, expected: str
+def test_completion_offers_what_fits_and_nothing_else(
+    kernel: Kernel, line: str, expected: list[str]
 ) -> None:
     message = kernel.client.complete(line)
     reply = kernel.client.get_shell_msg(timeout=10)
@@ -292,8 +338,7 @@ def test_completion_knows_options_pools_and_models(
         line[: content["cursor_start"]] + match + line[content["cursor_end"] :]
         for match in content["matches"]
     ]
-    assert any(one.endswith(expected) for one in whole), content
-    assert line.rpartition(" ")[0] + " " in whole[0]
+    assert whole == expected
 
 
 # --- interrupts, the view, connections --------------------------------------------------------
@@ -336,6 +381,7 @@ def test_an_interrupt_while_the_judge_works_keeps_all_answers(
     told, _ = interrupt_after(live, server, SLOW, 0.6)
     assert told["ename"] == "Stopped"
     assert live.value("sorted(a.text for a in r.answers)") == ["Paris", "Rome"]
+    assert live.value("[r.text, r.verdict.decided_by]") == ["Paris", "stopped"]
     server.models["v/judge"] = verdict(letter_of("Paris"))
     told = live.run(SLOW)  # the next cell works as if nothing had been
     assert told["status"] == "ok"
@@ -350,7 +396,8 @@ def test_interrupts_at_any_moment_leave_the_kernel_usable(live: Kernel, server: 
         time.sleep(wait)
         live.manager.interrupt_kernel()
         told = live.finish(message)
-        assert told["status"] in ("error", "ok")
+        assert told["status"] == "ok" or told["ename"] in ("Stopped", "KeyboardInterrupt")
+        assert told["status"] == "ok" or len(told["traceback"]) < 20
         assert server.quiet()
         assert live.run("1 + 1")["status"] == "ok"
     assert live.run(SLOW)["status"] == "ok"
