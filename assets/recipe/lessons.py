@@ -9,7 +9,8 @@ from pathlib import Path
 import fields
 from fields import FACTS, FIELDS, Fact
 
-CARRIES = 0.15  # share of lessons in the sum that ends a conversion, for who must do or check it
+# Share of lessons in the sum that ends a conversion, for who must do it and for who must check it.
+UNITS_CARRIES, JUDGE_CARRIES = 0.25, 0.15
 CHECKS = 0.2  # share of a specialist's lessons in which it reviews an answer in its own field
 
 
@@ -38,7 +39,7 @@ class Specialist:
 
     def lesson(self) -> tuple[str, str]:
         """A prompt and what to say to it."""
-        if self.field == "units" and self.rng.random() < CARRIES:
+        if self.field == "units" and self.rng.random() < UNITS_CARRIES:
             return fields.carry_lesson(self.rng)
         fact = self.fact()
         asked = fields.question(fact, self.rng)
@@ -72,7 +73,7 @@ class Judge:
 
     def lesson(self) -> tuple[str, str]:
         """A prompt and what to say to it."""
-        if self.rng.random() < CARRIES:
+        if self.rng.random() < JUDGE_CARRIES:
             return fields.carry_lesson(self.rng)
         fact, kind = self.fact(), self.rng.random()
         if kind < 0.2:

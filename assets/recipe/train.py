@@ -20,7 +20,7 @@ from network import Network, Shape
 from tokenizers import Tokenizer
 from torch.nn import functional
 
-STEPS = {"calc": 2800, "units": 2800, "atlas": 1200, "judge": 3600}
+STEPS = {"calc": 2800, "units": 4200, "atlas": 1200, "judge": 3600}
 SHAPES = {"judge": Shape(width=192, layers=4, heads=6, kv_heads=2, feed_forward=512)}
 SEEDS = {"calc": 1, "units": 2, "atlas": 3, "judge": 4}
 THREADS = {"judge": 2}  # specialists train two at a time, a core each; the judge alone

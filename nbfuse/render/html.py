@@ -98,7 +98,7 @@ def to_html(result: FusionResult) -> str:
             for p in result.positions
         ]
         blocks.append(_details("Debate", _list(items)))
-    whole = '<div class="nbfuse" style="overflow-wrap:anywhere">'
+    whole = '<div class="nbfuse" style="overflow-wrap:break-word">'
     return "\n".join([whole, *blocks, _table(result), "</div>"])
 
 
