@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -336,15 +338,26 @@ print(engine.pid, flush=True)
 """
 
 
-def child_of(then: str) -> tuple[subprocess.Popen[str], int]:
+@contextmanager
+def child_of(then: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that has started an engine and now does `then`, and the engine's process id."""
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT.format(then=then)],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
     )
+    try:
+        yield parent, int(said(parent))
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+def said(parent: subprocess.Popen[str]) -> str:
     assert parent.stdout
-    return parent, int(parent.stdout.readline())
+    return parent.stdout.readline().strip()
 
 
 @pytest.mark.parametrize(
@@ -352,39 +365,38 @@ def child_of(then: str) -> tuple[subprocess.Popen[str], int]:
     ["sys.exit()", "os._exit(1)", "raise RuntimeError", "os.abort()", "os.kill(os.getpid(), 9)"],
 )
 def test_it_dies_with_its_parent_in_every_way(then: str) -> None:
-    parent, pid = child_of(then)
-    parent.communicate()
-    assert gone_within(pid, 3)
+    with child_of(then) as (parent, pid):
+        parent.wait(10)
+        assert gone_within(pid, 3)
 
 
 def test_it_dies_with_its_parent_while_a_fork_holds_the_pipe() -> None:
     sleeper = "child = os.fork()\nif child == 0: time.sleep(30); os._exit(0)\n"
-    parent, pid = child_of(sleeper + "print(child, flush=True); time.sleep(30)")
-    assert parent.stdout
-    fork = int(parent.stdout.readline())
-    parent.kill()
-    parent.wait()
-    try:
-        assert gone_within(pid, 3)
-        assert alive(fork)
-    finally:
-        os.kill(fork, signal.SIGKILL)
-        parent.stdout.close()
+    with child_of(sleeper + "print(child, flush=True); time.sleep(30)") as (parent, pid):
+        fork = int(said(parent))
+        parent.kill()
+        parent.wait()
+        try:
+            assert gone_within(pid, 3)
+            assert alive(fork)
+        finally:
+            os.kill(fork, signal.SIGKILL)
 
 
 def test_an_interrupt_of_the_notebook_does_not_reach_it() -> None:
-    parent, pid = child_of(
-        "try: time.sleep(30)\n"
-        "except KeyboardInterrupt: print('stopped', flush=True)\n"
+    waits = (
+        "try:\n    print('waits', flush=True)\n    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n    print('stopped', flush=True)\n"
         "time.sleep(30)"
     )
-    os.killpg(parent.pid, signal.SIGINT)
-    assert parent.stdout
-    assert parent.stdout.readline() == "stopped\n"
-    assert alive(pid)
-    parent.kill()
-    parent.communicate()
-    assert gone_within(pid, 3)
+    with child_of(waits) as (parent, pid):
+        assert said(parent) == "waits"
+        os.killpg(parent.pid, signal.SIGINT)
+        assert said(parent) == "stopped"
+        assert alive(pid)
+        parent.kill()
+        parent.wait()
+        assert gone_within(pid, 3)
 
 
 def test_the_catalog_names_what_is_near() -> None:
