@@ -72,14 +72,11 @@ def pool_of(
 
     `preset` holds settings of lower rank, such as those of `%config Fuse`.
     """
-    own = _settings(options)
-    chosen = {**(preset or {}), **own}
-    members = chosen.pop("models", None)
-    if members is not None and "pool" not in own:  # presets of a pool don't fit other members
-        chosen = {name: value for name, value in chosen.items() if name not in ("pool", "quorum")}
-        chosen |= own
-        chosen.pop("models")
-    name = chosen.pop("pool", None)
+    own, lower = _settings(options), dict(preset or {})
+    if "models" in own and "pool" not in own:  # presets of a pool don't fit other members
+        lower = {name: value for name, value in lower.items() if name not in ("pool", "quorum")}
+    chosen = lower | own
+    members, name = chosen.pop("models", None), chosen.pop("pool", None)
     if name is not None:
         pool, reason = choose(str(name), {}), "as asked"
     else:

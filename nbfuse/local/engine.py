@@ -101,6 +101,8 @@ class Engine:
 
     def stop(self) -> None:
         """Kill the child, if this process started it; the next `serve` starts a new one."""
+        if self.pid is not None and self._child is not None and self._owner == os.getpid():
+            self._child.kill()  # now, although another thread may hold the lock while it loads
         with self._lock:
             self._kill()
 
