@@ -93,14 +93,14 @@ class Dispatch:
                 self._run.emit(MemberLate(member=label, answer=answer))
 
     async def _ask(self, member: Member, place: int) -> None:
-        draft, run = self._drafts[member.label], self._run
+        label, run = member.label, self._run
+        draft = self._drafts[label]
         run.emit(MemberStarted(member=member.label))
 
         def heard(chunk: Chunk) -> None:
             if chunk.text or chunk.reasoning:
-                run.emit(
-                    MemberDelta(member=member.label, text=chunk.text, reasoning=chunk.reasoning)
-                )
+                delta = MemberDelta(member=label, text=chunk.text, reasoning=chunk.reasoning)
+                run.emit(delta)
 
         try:
             for i, part in enumerate(run.plan.parts or (run.plan.prompt,)):

@@ -33,7 +33,10 @@ class Draft:
         self._usages: list[Usage] = []
         self._parts: list[int] = []  # where in `_text` each part begins
         self._first_token_s: float | None = None
-        self._last = Chunk()
+        self._finish: str | None = None
+        self._generation_id: str | None = None
+        self._model: str | None = None
+        self._provider: str | None = None
 
     def feed(self, chunk: Chunk) -> None:
         """Take in what arrived."""
@@ -42,9 +45,10 @@ class Draft:
             self._reasoning.append(chunk.reasoning)
             if self._first_token_s is None:
                 self._first_token_s = self._clock() - self._begun
-        for name in ("finish", "generation_id", "model", "provider"):
-            if (value := getattr(chunk, name)) is not None:
-                self._last = msgspec.structs.replace(self._last, **{name: value})
+        self._finish = chunk.finish or self._finish
+        self._generation_id = chunk.generation_id or self._generation_id
+        self._model = chunk.model or self._model
+        self._provider = chunk.provider or self._provider
 
     def bill(self, usage: Usage) -> None:
         """Take in the usage of one call: its last report, since some servers count up."""
@@ -56,11 +60,11 @@ class Draft:
 
     def conclude(self, text: str) -> None:
         """Say in words of our own what came of many short calls."""
-        self._text, self._last = [text], Chunk(model=self._last.model, finish="stop")
+        self._text, self._finish = [text], "stop"
 
     def answer(self, status: AnswerStatus = "complete", failure: Failure | None = None) -> Answer:
         """What has arrived so far, as an answer."""
-        if status == "complete" and self._last.finish in CUT_OFF:
+        if status == "complete" and self._finish in CUT_OFF:
             status = "cut off"
         ends = [*self._parts[1:], len(self._text)]
         return Answer(
@@ -78,9 +82,9 @@ class Draft:
             usage=_total(self._usages),
             first_token_s=self._first_token_s,
             seconds=self._clock() - self._begun,
-            model=self._last.model,
-            provider=self._last.provider,
-            generation_id=self._last.generation_id,
+            model=self._model,
+            provider=self._provider,
+            generation_id=self._generation_id,
             failure=failure,
         )
 

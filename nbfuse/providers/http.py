@@ -219,17 +219,16 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
                 pass
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """One event (or, from a server that does not stream, the whole body) with the headers."""
+class Head(msgspec.Struct, frozen=True):
+    """The headers of an answer, before anything of it has come."""
 
     headers: Mapping[str, str]
-    data: str
 
 
 async def post_events(
     address: Address, path: str, body: bytes, total_s: float
-) -> AsyncGenerator[Reply]:
-    """Yield the events of a streamed answer; an empty `data` stands for the headers alone.
+) -> AsyncGenerator[Head | str]:
+    """Yield the head of a streamed answer, then the data of each event (or the whole body).
 
     Each read is timed by itself, outside of the `yield`: a timeout around a `yield` would cancel
     the reader's own code.
@@ -255,11 +254,11 @@ async def post_events(
     except TimeoutError as error:
         raise too_slow() from error
     try:
-        yield Reply(response.headers, "")
+        yield Head(response.headers)
         if any(kind in response.headers.get("content-type", "") for kind in ("json", "html")):
             async with asyncio.timeout_at(due(limits.first_s)):
                 whole = await _body(response)
-            yield Reply(response.headers, whole.decode("utf-8", errors="replace"))
+            yield whole.decode("utf-8", errors="replace")
             return
         reader, size = EventReader(), 0
         pieces = response.aiter_raw()
@@ -271,10 +270,11 @@ async def post_events(
                 raise Broken(f"the answer is larger than {MAX_ANSWER_BYTES:,} bytes")
             events = reader.close() if piece is None else reader.feed(piece)
             for data in events:
-                yield Reply(response.headers, data)
                 if data.strip() == DONE:
+                    yield DONE
                     await _drain(pieces)
                     return
+                yield data
             if piece is None:
                 return
             if events:

@@ -94,16 +94,17 @@ class OpenAI:
         replies = http.post_events(address, "/chat/completions", body, left_s)
         try:
             async with aclosing(replies):
+                generation_id: str | None = None
                 async for reply in replies:
-                    generation_id = reply.headers.get("x-generation-id")
-                    if reply.data.strip() == http.DONE:
-                        finished = True
-                        continue
-                    if not reply.data:
+                    if isinstance(reply, http.Head):
+                        generation_id = reply.headers.get("x-generation-id")
                         if generation_id:
                             yield Chunk(generation_id=generation_id)
                         continue
-                    payload = self._read(reply.data, call.model)
+                    if reply == http.DONE:
+                        finished = True
+                        continue
+                    payload = self._read(reply, call.model)
                     if (failure := payload.failure()) is not None:
                         raise self._failed(read_error(failure, 500), call.model, "".join(text))
                     chunk = to_chunk(payload, generation_id)

@@ -26,7 +26,7 @@ from lookalike import KEY, Say, letter_of, running, verdict
 from nbfuse import Pool, fuse
 from nbfuse.providers.http import close_clients
 
-TOKENS, GAP_S, FIRST_S, ROUNDS = 400, 0.004, 0.3, 5
+TOKENS, GAP_S, FIRST_S, ROUNDS = 400, 0.004, 0.3, 9
 JUDGE_S = 0.3
 
 
