@@ -32,8 +32,8 @@ _HEADING_SHIFT = 3  # an answer's "#" must not outrank the notebook's own headin
 
 # Mathematics as models write it. The notebook typesets it; Markdown must not touch it before.
 _MATH = re.compile(
-    r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$(?![\s\d$])(?:[^$\n\\]|\\.)+?(?<!\s)\$(?!\d)"
-    r"|\$\d(?:[^$\n\\]|\\.)*?[\\^_{=](?:[^$\n\\]|\\.)*?(?<!\s)\$(?!\d)",
+    r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$(?![\s\d$])(?:[^$`\n\\]|\\.)+?(?<!\s)\$(?!\d)"
+    r"|\$\d(?:[^$`\n\\]|\\.)*?[\\^_{=](?:[^$`\n\\]|\\.)*?(?<!\s)\$(?!\d)",
     re.DOTALL,
 )
 
