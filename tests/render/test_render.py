@@ -169,6 +169,10 @@ def test_money_is_no_mathematics(text: str) -> None:
     assert "<em>" in model_html(text)
 
 
+def test_a_dollar_before_code_takes_nothing_of_it() -> None:
+    assert "<code>$x$</code>" in model_html("set $HOME and `$x$`, then go")
+
+
 def test_a_dollar_of_our_own_begins_no_formula() -> None:
     html = to_html(result("x", pool="p"))
     assert "$0" not in html
