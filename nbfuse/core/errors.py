@@ -79,6 +79,9 @@ class NoAnswerError(NbfuseError):
         super().__init__(message, hint)
         self.result = result
 
+    def __reduce__(self) -> tuple[type[NoAnswerError], tuple[str, str, FusionResult]]:
+        return type(self), (self.message, self.hint, self.result)  # a process pool pickles it
+
 
 class ModelError(NbfuseError):
     """One model failed."""

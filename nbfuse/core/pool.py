@@ -62,6 +62,8 @@ class Pool(_Settings, frozen=True, kw_only=True):
             raise ConfigError(
                 f"{me}: members must be a list.", f'Write members=["{self.members}"].'
             )
+        if isinstance(self.budget, str | float | int):
+            msgspec.structs.force_setattr(self, "budget", _dollars(self.budget))
         settings = msgspec.structs.asdict(self)
         for name, known in (("mode", MODES), ("answer", ANSWER_KINDS)):
             word = settings[name]

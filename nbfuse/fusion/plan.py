@@ -64,6 +64,7 @@ async def make_plan(prompt: str, pool: Pool) -> Plan:
             "Take it out, or read its source with errors='replace'.",
         ) from error
     specs = expand(pool.members)
+    prompt = prompt.strip()  # a line break at its end is enough to lead a tiny model astray
     names = labels(specs)
     trusted = _anchor(pool, names, specs)
     judge_spec = pool.judge or specs[trusted]

@@ -95,7 +95,8 @@ def _openai(rest: str) -> _Found:
         host = urlsplit(base_url).hostname
     except ValueError:
         host = None
-    if not host or not (model or not at):
+    # an "@" without http:// would send a prompt that was meant for another server to OpenAI
+    if not host or not (model or not at) or (not at and "@" in rest):
         raise ConfigError(
             f"'openai:{rest}' is not of the form openai:model@http://host/v1.",
             "An example for Ollama: openai:llama3.2@http://127.0.0.1:11434/v1",

@@ -64,3 +64,7 @@ def test_settings_for_one_run_are_checked_too() -> None:
         choose("tiny", {"modus": "merge"})
     with pytest.raises(ConfigError, match="not a pool"):
         choose(["local:x"], {})
+
+
+def test_a_budget_may_be_a_plain_number() -> None:
+    assert Pool(members=("a:b",), budget=0.1).budget == Decimal("0.1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from decimal import Decimal
 
 import msgspec
@@ -163,3 +164,8 @@ def test_every_error_is_in_the_drawn_tree() -> None:
     ]
     for one in classes:
         assert f"{one.__name__}" in errors.__doc__
+
+
+def test_an_error_with_a_result_can_be_pickled() -> None:
+    error = pickle.loads(pickle.dumps(errors.NoAnswerError("none", "try", RESULT)))
+    assert (error.message, error.hint, error.result) == ("none", "try", RESULT)

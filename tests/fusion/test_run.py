@@ -838,3 +838,8 @@ def test_scripts_leave_no_connection_behind(server: LookAlike) -> None:
         asyncio.run(fuse("hi", pool("a")))
         open_files.append(len(os.listdir("/proc/self/fd")))
     assert open_files[-1] <= open_files[1] + 2
+
+
+def test_a_line_break_around_a_question_changes_nothing() -> None:
+    tiny = Pool(members=("local:tiny-calc", "local:tiny-atlas"), judge="local:tiny-judge")
+    assert run(tiny, "\nWhat is 12 + 30?\n").text == "12 + 30 = 42"

@@ -77,7 +77,18 @@ def test_loopback_servers_are_local_and_openrouter_never_is(
     assert not resolve("openrouter:x/y").provider.local
 
 
-@pytest.mark.parametrize("spec", ["local:", "openai:m@http://[::1/v1", "openai:@http://h/v1", ""])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "local:",
+        "openai:m@http://[::1/v1",
+        "openai:@http://h/v1",
+        "",
+        "openai:m@127.0.0.1:8080/v1",
+        "openai:m@HTTP://h/v1",
+        "openai:m@ftp://h",
+    ],
+)
 def test_a_spec_that_names_nothing_is_refused(spec: str) -> None:
     with pytest.raises(ConfigError):
         resolve(spec)
