@@ -67,8 +67,8 @@ def _wait(future: Future[_T], tick: Callable[[], None]) -> _T:
         try:
             return future.result(SLICE_S)
         except TimeoutError:
-            if future.done():  # the work itself raised it
-                raise
+            if future.done():  # it has ended just now, or raised this itself
+                return future.result()
         tick()
 
 

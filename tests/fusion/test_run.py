@@ -109,6 +109,7 @@ def test_merge_analyses_and_then_writes(server: LookAlike) -> None:
     analyst, writer = server.asked("v/judge")
     assert "response_format" in analyst
     assert "the mayor" in writer["messages"][-1]["content"]
+    assert '"model":"A"' in writer["messages"][-1]["content"]  # letters: the writer sees no names
 
 
 @pytest.mark.parametrize("mode", ["best-of", "merge", "debate"])

@@ -47,14 +47,16 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
     those = candidates(answers)
     ballot = shuffled(those, judge_seed(run))
     analysis: Analysis | None = None
+    lettered: Analysis | None = None  # what the writer sees: no names
     try:
-        analysis = run.analysis = await _analyse(run, ballot)
+        lettered = await _analyse(run, ballot)
+        analysis = run.analysis = _named(lettered, ballot)
         run.emit(AnalysisReady(analysis=analysis))
     except ModelError as error:  # the writer can work from the candidates alone
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
         run.notes.append(f"No analysis: {error.message}")
     try:
-        text = await _write(run, ballot, analysis)
+        text = await _write(run, ballot, lettered)
     except ModelError as error:
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
         run.notes.append("Not merged: the best answer is returned as it is.")
@@ -83,8 +85,7 @@ async def _analyse(run: Run, ballot: Ballot) -> Analysis:
             if letter not in ballot.letters:
                 raise ValueError(f"it names {letter!r}, not one of {', '.join(ballot.letters)}")
 
-    analysis = await ask_json(partial(run.ask_judge, "analysis"), call, Analysis, check)
-    return _named(analysis, ballot)
+    return await ask_json(partial(run.ask_judge, "analysis"), call, Analysis, check)
 
 
 def _letters(analysis: Analysis) -> list[str]:
