@@ -10,33 +10,23 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import NamedTuple
 
 from nbfuse.core.types import Answer, AnswerKind
+from nbfuse.fusion.numbers import is_number, last_number
 
-_BOXED = re.compile(r"\\boxed\{([^{}]*)\}|^####\s*(.+)$", re.MULTILINE)
+_BRACED = r"[^{}]*+(?:\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\}[^{}]*+)*+"  # two levels, as in \frac
+_MARK = re.compile(rf"\\boxed\{{({_BRACED})\}}|^####[ \t]*(\S[^\n]*)\Z", re.MULTILINE)
 _FENCE = re.compile(r"```([\w+-]*)\n(.*?)```", re.DOTALL)
 _HASH_COMMENTS = ("python", "py", "sh", "bash", "r", "ruby")
 
-_GAP = "[,\u00a0\u202f ]"  # between thousands
-_DIGITS = rf"(?:\d{{1,3}}(?:{_GAP}\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
-_NUMBER = re.compile(
-    rf"(?<![\w.:/])(?P<sign>[-+−]\s?)?(?P<digits>{_DIGITS})"
-    r"(?:\s*[×x*]\s*10\s*\^?\s*(?P<power>[-−]?\d+)|[eE](?P<exponent>[-+]?\d+))?"
-    r"(?:\s*/\s*(?P<below>\d+))?"
-    r"(?P<clock>:\d+)?(?:\s+(?P<scale>thousand|million|billion|trillion)\b)?",
-    re.IGNORECASE,
-)
-_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_ASIDE = re.compile(r"\([^()]*\)")
-MOST_DIGITS = 400  # beyond it a power is a mistake, or an attack on the arithmetic
-
+_WHY = r"(?:because|since|as|due)\b"
 _CHOICE = re.compile(
     r"(?i:\b(?:answer|option|choice|choose|pick|select|it)\b)"  # the answer is B, it is B
-    r"(?:\s*:|\s+is|'s|\s+would\s+be)?[\s(*\"'\[]{1,4}([A-H])\b(?![ \t]+[a-z])"
-    r"|^\W*([A-Ha-h])(?:\W*$|[).:])"  # B, or B. because …
-    r"|\(([A-H])\)\W*$",  # … (B)
+    r"(?:\s*:|\s+is|'s|\s+would\s+be)?[\s(*\"'\[]{1,4}"
+    rf"([A-H])\b(?![ \t]+(?!{_WHY})[a-z])"  # neither "A dog" nor "option B is wrong"
+    rf"|^[^\w\n]*([A-Ha-h])(?:[^\w\n]*$|[).:]|,?[ \t]+{_WHY})"  # B, or B. Because …
+    r"|\(([A-H])\)[^\w\n]*$",  # … (B)
     re.MULTILINE,
 )
 
@@ -75,7 +65,7 @@ def compare(answers: Sequence[Answer], kind: AnswerKind | None, anchor: str) -> 
 
 
 def _sniff(texts: Sequence[str]) -> AnswerKind:
-    if texts and all(map(_BOXED.search, texts)):
+    if texts and all(map(_MARK.search, texts)):
         return "label"
     parsed = [_json(text) for text in texts]
     if parsed and all(isinstance(value, dict) and "answer" in value for value in parsed):
@@ -87,14 +77,12 @@ def canonical(text: str, kind: AnswerKind) -> str | None:
     """What an answer comes down to, None where it holds no answer of this kind."""
     match kind:
         case "number":
-            return _number(_marked(text))
+            return last_number(_marked(text))
         case "choice":
             letters = [next(filter(None, groups)) for groups in _CHOICE.findall(_marked(text))]
             return letters[-1].upper() if letters else None
         case "label":
-            lines = _marked(text).strip().splitlines()
-            label = re.sub(r"[\s\"'*_`.]+", " ", lines[-1]).strip().casefold() if lines else ""
-            return (_number(label) if _NUMBER.fullmatch(label) else label) or None
+            return _label((_marked(text).strip().splitlines() or [""])[-1])
         case "json":
             value = _json(text)
             if isinstance(value, dict) and "answer" in value:
@@ -107,34 +95,28 @@ def canonical(text: str, kind: AnswerKind) -> str | None:
 
 
 def _marked(text: str) -> str:
-    marks = [next(filter(None, groups), "") for groups in _BOXED.findall(text)]
+    marks = [next(filter(None, groups), "") for groups in _MARK.findall(text.rstrip())]
     return marks[-1] if marks else text
 
 
-def _number(text: str) -> str | None:
-    """The last number of a text, exactly, as a fraction in lowest terms.
-
-    Asides in brackets don't count; a time of day is no number. Units are not compared.
-    """
-    found = list(_NUMBER.finditer(_ASIDE.sub(" ", text))) or list(_NUMBER.finditer(text))
-    if not found or found[-1]["clock"]:
-        return None
-    last = found[-1]
-    power = int((last["power"] or last["exponent"] or "0").replace("−", "-"))
-    power += _SCALES.get((last["scale"] or "").lower(), 0)
-    digits = re.sub(_GAP, "", last["digits"])
-    if len(digits) + abs(power) > MOST_DIGITS or last["below"] == "0":
-        return None
-    value = Fraction(digits) * Fraction(10) ** power / int(last["below"] or 1)
-    return str(-value if last["sign"] and last["sign"][0] in "-−" else value)
+def _label(line: str) -> str | None:
+    label = line.strip(" \t\"'*_`.$")
+    if is_number(label) and (number := last_number(label)) is not None:
+        return number
+    return re.sub(r"[\s\"'*_`.]+", " ", label).strip().casefold() or None
 
 
 def _json(text: str) -> object:
     blocks = _FENCE.findall(text)
     try:
-        return json.loads(blocks[-1][1] if blocks else text)
+        return json.loads(blocks[-1][1] if blocks else text, parse_float=_whole_if_it_is)
     except (ValueError, RecursionError):
         return None
+
+
+def _whole_if_it_is(digits: str) -> float:
+    value = float(digits)
+    return int(value) if value.is_integer() else value
 
 
 def _code(text: str) -> str | None:

@@ -26,6 +26,50 @@ from nbfuse.fusion.agreement import canonical, compare, medoid
         ("1e1000000", "number", None),
         ("at 12:30", "number", None),
         ("no idea", "number", None),
+        ("It falls with 9.81 m/s^2", "number", "981/100"),
+        ("12 m^2 of floor", "number", "12"),
+        ("It is 7 kg/m³.", "number", "7"),
+        (r"\boxed{\frac{1}{2}}", "number", "1/2"),
+        (r"\boxed{-\frac{1}{2}}", "number", "-1/2"),
+        (r"\boxed{1\frac{1}{2}}", "number", None),
+        (r"\boxed{5\text{ m/s}^2}", "number", "5"),
+        (r"\boxed{\frac{\sqrt{2}}{2}}", "number", None),
+        (r"\boxed{3\sqrt{2}}", "number", None),
+        (r"so 7, thus \boxed{no number}", "number", None),
+        (r"It is \(3 \times 10^{8}\) m/s", "number", "300000000"),
+        ("3 × 10⁸ m/s", "number", "300000000"),
+        (r"90^\circ", "number", "90"),
+        (r"1{,}234", "number", "1234"),
+        ("42 according to the report [1].", "number", "42"),
+        ("42 people [2, 3]", "number", "42"),
+        ("[42]", "number", "42"),
+        ("2 * 1000", "number", None),
+        ("3 + 4", "number", None),
+        ("2^10", "number", "1024"),
+        ("between 5-7", "number", None),
+        ("5–7 of them", "number", None),
+        ("1 1/2 cups", "number", None),
+        ("2½ cups", "number", None),
+        ("1.234.567", "number", None),
+        ("3,5", "number", None),
+        ("on 2024-05-06", "number", None),
+        ("It is 42, says GPT-4", "number", "42"),
+        ("Answer - 42", "number", "42"),
+        ("- 42", "number", "42"),
+        ("x = - 42", "number", "-42"),
+        ("It is **-42**.", "number", "-42"),
+        ("a loss of -$5", "number", "-5"),
+        ("__42__", "number", "42"),
+        ("#### Step 3\nIt is 42", "number", "42"),
+        ("5.0", "label", "5"),
+        ("**5.**", "label", "5"),
+        (r"\boxed{5.0}", "label", "5"),
+        ('{"answer": 1.0}', "json", "1"),
+        ("The answer is B because it is right.", "choice", "B"),
+        ("The answer is A because it is right.", "choice", "A"),
+        ("B because it is right.", "choice", "B"),
+        ("The answer is C because option B is wrong.", "choice", "C"),
+        ("A, since it is right.", "choice", "A"),
         ("The answer is (B).", "choice", "B"),
         ("Answer: B", "choice", "B"),
         ("I choose B", "choice", "B"),
@@ -50,6 +94,12 @@ from nbfuse.fusion.agreement import canonical, compare, medoid
 )
 def test_an_answer_comes_down_to_a_value(text: str, kind: str, value: str | None) -> None:
     assert canonical(text, kind) == value
+
+
+@pytest.mark.parametrize("piece", ["\n", "```\n", "(", "1 ", "answer is ", "\\boxed{", "[1,", "^"])
+@pytest.mark.parametrize("kind", ["number", "choice", "label", "json", "code"])
+def test_no_text_holds_the_run_up(piece: str, kind: str) -> None:
+    canonical(piece * (200_000 // len(piece)) + "x", kind)  # the limit of a test is its judge
 
 
 def answers(*texts: str) -> list[Answer]:
