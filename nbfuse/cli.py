@@ -94,7 +94,8 @@ def _ask(options: argparse.Namespace) -> int:
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     pool, reason = pool_of(options)
     if options.dry_run:
-        print(plan_text(asyncio.run(make_plan(prompt, pool))))
+        plan = asyncio.run(make_plan(prompt, pool))
+        print(to_json(engine.announcement(plan)) if options.json else plan_text(plan))
         return OK
     if reason != "as asked":
         print(pool_line(pool, reason), file=sys.stderr)

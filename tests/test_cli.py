@@ -71,6 +71,10 @@ def test_errors_are_two_lines_and_have_their_exit_code(
 def test_a_dry_run_tells_the_price(server: LookAlike) -> None:
     done = nbfuse("ask", "-m", "openrouter:v/a", "-j", "openrouter:v/a", "--dry-run", "hi")
     assert "Would ask a" in done.stdout
+    done = nbfuse(
+        "ask", "-m", "openrouter:v/a", "-j", "openrouter:v/a", "--dry-run", "--json", "hi"
+    )
+    assert json.loads(done.stdout)["specs"] == ["openrouter:v/a"]
     assert not server.asked("v/a")
 
 

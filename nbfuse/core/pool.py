@@ -84,6 +84,8 @@ class Pool(_Settings, frozen=True, kw_only=True):
                 f"member{'s' * (count != 1)}.",
                 f"Choose a quorum from 1 to {count}.",
             )
+        if self.judge is not None and not self.judge.strip():
+            raise ConfigError(f"{me}: the judge has no name.", "Name a model, or leave it out.")
         if self.judge is not None and len(expand((self.judge,))) != 1:
             raise ConfigError(f"{me}: {self.judge!r} is more than one judge.", "Name one.")
         if self.budget is not None and not (self.budget.is_finite() and self.budget >= 0):

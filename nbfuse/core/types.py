@@ -102,8 +102,9 @@ class Failure(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What one member (or the judge) said, whole or not, with its times and its price.
 
-    `parts` holds one text for each part of a question that was split; `judged` is False for an
-    answer that came too late to be considered.
+    `local` tells that it was said on this machine, where nothing is billed. `parts` holds one text
+    for each part of a question that was split. `judged` is False for an answer that came too late
+    to be considered.
     """
 
     member: str
@@ -117,6 +118,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     model: str | None = None
     provider: str | None = None
+    local: bool = False
     generation_id: str | None = None
     failure: Failure | None = None
     judged: bool = True
@@ -129,6 +131,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def cost(self) -> Decimal | None:
         """US dollars, None for unknown; nothing for a call that was refused before any work."""
+        if self.local:
+            return Decimal(0)
         if self.usage is not None:
             return self.usage.cost
         refused = self.failure is not None and self.failure.kind in _REFUSALS

@@ -11,14 +11,16 @@ import os
 import random
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from nbfuse.core.types import Answer
 
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 # Only what is surely dress: one "#" may be a comment, "**" between letters a power.
-_DRESS = re.compile(r"^#{2,6}[ \t]+|(?<![\w*])\*\*(?=\S)(.+?)(?<=\S)\*\*(?![\w*])", re.MULTILINE)
+_DRESS = re.compile(
+    r"^#{2,6}[ \t]+|(?<![\w*])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*])", re.MULTILINE
+)
 _INTRODUCTION = re.compile(r"^\s*As an AI(?: (?:language )?model| assistant)?, ")
 
 
@@ -43,9 +45,23 @@ class Ballot(NamedTuple):
         names = [*alphabet, *(one + two for one in alphabet for two in alphabet)]
         return tuple(names[: len(self.candidates)])
 
+    def check(self, named: Iterable[str]) -> None:
+        """Raise `ValueError` where a judge names a letter that stands for nobody."""
+        for letter in named:
+            if letter not in self.letters:
+                raise ValueError(f"it names {letter!r}, not one of {', '.join(self.letters)}")
+
     def by_letter(self, letter: str) -> Candidate:
         """The candidate behind a letter of the ballot."""
         return self.candidates[self.letters.index(letter)]
+
+    def with_names(self, text: str) -> str:
+        """`text` with each "candidate A" replaced by the member's name."""
+
+        def name(found: re.Match[str]) -> str:
+            return self.by_letter(found[1]).member if found[1] in self.letters else found[0]
+
+        return re.sub(r"\b[Cc]andidate ([A-Z]{1,2})\b", name, text)
 
     def fenced(self) -> str:
         """All candidates as the judge reads them."""

@@ -7,7 +7,6 @@ others, then the anchor, and never the longest.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
@@ -68,8 +67,13 @@ class _Ruling(msgspec.Struct):
 async def decide(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict, Candidate]:
     """The verdict over the candidates and the one that won; never fails for want of a judge."""
     if len(candidates) == 1:
-        only = Verdict(decided_by="only survivor", best=candidates[0].member)
-        return only, candidates[0]
+        same = Verdict(
+            decided_by="agreement",
+            best=candidates[0].member,
+            confidence="medium",
+            reason="All members say the same.",
+        )
+        return same, candidates[0]
     judge = run.plan.judge
     try:
         match judge.info.form:
@@ -94,10 +98,7 @@ async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict
     )
 
     def check(ruling: _Ruling) -> None:
-        named = [c.id for c in ruling.candidates] + [ruling.verdict.best]
-        for letter in named:
-            if letter not in ballot.letters:
-                raise ValueError(f"it names {letter!r}, not one of {', '.join(ballot.letters)}")
+        ballot.check([*(mark.id for mark in ruling.candidates), ruling.verdict.best])
 
     ruling = await ask_json(partial(run.ask_judge, "verdict"), call, _Ruling, check)
     choice, best = ruling.verdict, ballot.by_letter(ruling.verdict.best)
@@ -109,15 +110,15 @@ async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict
         margin=choice.margin,
         confidence="medium" if choice.margin == "clear" and not choice.none_acceptable else "low",
         none_acceptable=choice.none_acceptable,
-        reason=name_members(ruling.reason, ballot),
+        reason=ballot.with_names(ruling.reason),
         scores=tuple(
             Score(
                 member=ballot.by_letter(mark.id).member,
                 correctness=mark.correctness,
                 completeness=mark.completeness,
                 instruction_fit=mark.instruction_fit,
-                risk=mark.risk,
-                errors=tuple(mark.errors),
+                risk=ballot.with_names(mark.risk),
+                errors=tuple(map(ballot.with_names, mark.errors)),
             )
             for mark in ruling.candidates
         ),
@@ -136,16 +137,6 @@ def judge_seed(run: Run) -> int:
 def put(run: Run, ballot: Ballot) -> str:
     """The request and the candidates, as every judge prompt begins."""
     return REQUEST.format(question=run.plan.prompt.strip(), candidates=ballot.fenced())
-
-
-def name_members(text: str, ballot: Ballot) -> str:
-    """`text` with "candidate A" replaced by the member's name."""
-
-    def name(found: re.Match[str]) -> str:
-        letter = found[1]
-        return ballot.by_letter(letter).member if letter in ballot.letters else found[0]
-
-    return re.sub(r"\b[Cc]andidate ([A-Z]{1,2})\b", name, text)
 
 
 async def decide_compactly(

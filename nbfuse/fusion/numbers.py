@@ -55,11 +55,10 @@ def last_number(text: str) -> str | None:
     text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"^{found[0].translate(_SUPERSCRIPTS)}", text)
     bare = _ASIDE.sub(" ", text)
     text = bare if _NUMBER.search(bare) else text
-    last = None
-    for last in _NUMBER.finditer(text):
-        pass
-    if last is None:
+    found = list(_NUMBER.finditer(text))
+    if not found:
         return None
+    last = found[-1]
     before = text[max(0, last.start() - CONTEXT) : last.start()]
     after = text[last.end() : last.end() + CONTEXT]
     if _BELONGS_TO_MORE.search(before) or _GOES_ON.match(after):

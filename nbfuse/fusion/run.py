@@ -84,6 +84,7 @@ class Draft:
             seconds=self._clock() - self._begun,
             model=self._model,
             provider=self._provider,
+            local=self._member.provider.local,
             generation_id=self._generation_id,
             failure=failure,
         )

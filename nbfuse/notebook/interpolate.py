@@ -14,9 +14,9 @@ from nbfuse.core.errors import PromptError, did_you_mean
 MOST_ROWS, MOST_COLUMNS, MOST_CELL = 20, 12, 80
 MOST_NAMES = 500  # among more a search for the nearest takes too long
 
-_STEP = r"""\s*(?:\.\s*[A-Za-z_]\w*|\[\s*(?:-?\d+|'[^'\n]*'|"[^"\n]*")\s*\])"""
+_STEP = r"""\s*+(?:\.\s*[A-Za-z_]\w*|\[\s*(?:-?\d+|'[^'\n]*'|"[^"\n]*")\s*\])"""
 _FIELD = re.compile(
-    rf"\{{\{{\s*(?P<name>[A-Za-z_]\w*)(?P<steps>(?:{_STEP})*)\s*(?P<more>[^{{}}\n]*?)\s*\}}\}}"
+    rf"\{{\{{\s*+(?P<name>[A-Za-z_]\w*+)(?P<steps>(?:{_STEP})*+)\s*+(?P<more>[^{{}}\n]*+)\s*+\}}\}}"
 )
 
 

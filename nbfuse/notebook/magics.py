@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import warnings
 from collections import deque
 from contextlib import aclosing
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.display import display
-from traitlets import Bool, Enum, Float, Int, Unicode
+from traitlets import Bool, Enum, Float, Int, TraitError, Unicode
 
 from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
 from nbfuse.core.events import Event, RunFinished
@@ -246,7 +247,13 @@ def _words(line: str) -> list[str]:
 
 def load(ip: InteractiveShell) -> None:
     """Register the magic, its configuration, its completion, and how results are shown."""
-    magic = Fuse(shell=ip)
+    try:
+        magic = Fuse(shell=ip)
+    except TraitError as error:  # %config keeps what it refuses, and a file may hold anything
+        warnings.warn(f"nbfuse ignores what is configured for it: {error}", stacklevel=2)
+        ip.config.pop("Fuse", None)
+        ip.configurables[:] = [one for one in ip.configurables if not isinstance(one, Fuse)]
+        magic = Fuse(shell=ip)
     ip.register_magics(magic)
     ip.events.register("pre_run_cell", magic.forget_screen)
     assert ip.display_formatter is not None

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import TypeVar
@@ -39,7 +40,7 @@ class Runner:
         """The result of `work`; `tick` is called in this thread about 20 times a second.
 
         An interrupt is raised again after `stop` was called in the loop's thread and `work` has
-        ended by that; without a `stop`, `work` is cancelled.
+        ended by that, `STOP_S` later at the latest; without a `stop`, `work` is cancelled.
         """
         loop = self._running_loop()
         future = asyncio.run_coroutine_threadsafe(work, loop)
@@ -50,8 +51,7 @@ class Runner:
                 future.cancel()
                 raise
             loop.call_soon_threadsafe(stop)
-            with contextlib.suppress(Exception, KeyboardInterrupt, CancelledError):
-                future.result(STOP_S)  # a second interrupt gives up waiting
+            _let_end(future)
             future.cancel()
             raise
 
@@ -70,6 +70,14 @@ def _wait(future: Future[_T], tick: Callable[[], None]) -> _T:
             if future.done():  # it has ended just now, or raised this itself
                 return future.result()
         tick()
+
+
+def _let_end(future: Future[_T]) -> None:
+    """Wait for what has been told to stop; keys that are pressed twice must lose nothing."""
+    end = time.monotonic() + STOP_S
+    while not future.done() and (left := end - time.monotonic()) > 0:
+        with contextlib.suppress(Exception, KeyboardInterrupt, CancelledError):
+            future.result(min(left, SLICE_S))
 
 
 runner = Runner()

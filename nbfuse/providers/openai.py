@@ -23,11 +23,21 @@ STREAM = (("content-type", "application/json"), ("accept", "text/event-stream"))
 
 
 class _Failed(Exception):
-    """One attempt failed; `retryable` tells whether another one is safe and may help."""
+    """One attempt failed; `retryable` tells whether another one is safe and may help.
 
-    def __init__(self, error: errors.ModelError, retryable: bool, after_s: float | None = None):
+    `stale` tells that it went into a kept connection which had been closed.
+    """
+
+    def __init__(
+        self,
+        error: errors.ModelError,
+        retryable: bool,
+        after_s: float | None = None,
+        stale: bool = False,
+    ) -> None:
         super().__init__(str(error))
-        self.error, self.retryable, self.after_s = error, retryable, after_s
+        self.error, self.retryable = error, retryable
+        self.after_s, self.stale = after_s, stale
 
 
 class OpenAI:
@@ -61,10 +71,11 @@ class OpenAI:
         self._need_key(call.model)
         clock = asyncio.get_running_loop().time
         end = clock() + call.timeout_s if call.timeout_s is not None else float("inf")
+        address = msgspec.structs.replace(self._address, headers=(*self._address.headers, *STREAM))
         for attempt in range(ATTEMPTS):
             started = False
             try:
-                async with aclosing(self._attempt(call, end - clock())) as chunks:
+                async with aclosing(self._attempt(address, call, end - clock())) as chunks:
                     async for chunk in chunks:
                         started = started or bool(chunk.text or chunk.reasoning)
                         yield chunk
@@ -77,6 +88,9 @@ class OpenAI:
                 if started or not failed.retryable or out_of_tries:
                     # no chain: an inner frame could hold what must not be shown
                     raise await self._with_near_names(failed.error, call.model) from None
+                if failed.stale:  # another kept connection may be stale as well
+                    fresh = msgspec.structs.replace(address.limits, keep_alive=False)
+                    address = msgspec.structs.replace(address, limits=fresh)
             await asyncio.sleep(pause)
 
     def _need_key(self, model: str) -> None:
@@ -86,11 +100,12 @@ class OpenAI:
                 f"Set {self._key_name}, or store it with: keyring set nbfuse openrouter",
             )
 
-    async def _attempt(self, call: Call, left_s: float) -> AsyncGenerator[Chunk]:
+    async def _attempt(
+        self, address: http.Address, call: Call, left_s: float
+    ) -> AsyncGenerator[Chunk]:
         body = write_request(call, require_parameters=self._openrouter)
         text: list[str] = []
         finished = False
-        address = msgspec.structs.replace(self._address, headers=(*self._address.headers, *STREAM))
         replies = http.post_events(address, "/chat/completions", body, left_s)
         try:
             async with aclosing(replies):
@@ -120,7 +135,8 @@ class OpenAI:
             # nobody listens on this machine: waiting would only keep the user waiting
             again = error.safe and (error.stale or not http.is_loopback(self.base_url))
             pause = 0.0 if error.stale else None
-            raise _Failed(self._unreachable(error, call.model), again, pause) from error
+            failed = self._unreachable(error, call.model)
+            raise _Failed(failed, again, pause, error.stale) from error
         except http.TooSlow as error:
             slow = errors.DeadlineError(
                 f"{self._place} on {call.model}: {error}.", "Give it more time, or leave it out."

@@ -13,16 +13,16 @@ from html import escape
 
 import nh3
 from markdown_it import MarkdownIt
-from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import Analysis, Answer, FusionResult
+from nbfuse.render.mathematics import mathematics
 from nbfuse.render.table import HEADS, headline, rows, seconds, sureness
 
 _TAGS = {
     *("p", "br", "hr", "em", "strong", "s", "del", "code", "pre", "blockquote", "a"),
-    *("ul", "ol", "li", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+    *("span", "ul", "ol", "li", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
 _ATTRIBUTES = {"a": {"href", "title"}, "code": {"class"}, "ol": {"start"}}
 _SCHEMES = {"http", "https", "mailto"}
@@ -30,32 +30,14 @@ _WORDS = ("model", "verdict")
 _HEADING_SHIFT = 3  # an answer's "#" must not outrank the notebook's own headings
 
 
-# Mathematics as models write it. The notebook typesets it; Markdown must not touch it before.
-_MATH = re.compile(
-    r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\$(?![\s\d$])(?:[^$`\n\\]|\\.)+?(?<!\s)\$(?!\d)"
-    r"|\$\d(?:[^$`\n\\]|\\.)*?[\\^_{=](?:[^$`\n\\]|\\.)*?(?<!\s)\$(?!\d)",
-    re.DOTALL,
-)
-
-
-def _math_rule(state: StateInline, silent: bool) -> bool:
-    found = _MATH.match(state.src, state.pos)
-    if found is None:
-        return False
-    if not silent:
-        state.push("math", "", 0).content = found[0]
-    state.pos = found.end()
-    return True
-
-
-def _render_math(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
-    return escape(tokens[i].content)
+def _render_text(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
+    return _say(tokens[i].content)
 
 
 def _render_image(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
     """A link in place of an image: a remote image would tell its server who reads."""
     source, words = str(tokens[i].attrs["src"]), tokens[i].content or "image"
-    return f'<a href="{escape(source)}">{escape(words)}</a>'
+    return f'<a href="{escape(source)}">{_say(words)}</a>'
 
 
 @cache
@@ -63,8 +45,8 @@ def _markdown() -> MarkdownIt:
     # as in a chat, a line of a model is a line, although Markdown would run them together
     reader = MarkdownIt("commonmark", {"html": False, "breaks": True})
     reader.enable(["table", "strikethrough"])
-    reader.inline.ruler.before("escape", "math", _math_rule)
-    reader.add_render_rule("math", _render_math)
+    mathematics(reader)
+    reader.add_render_rule("text", _render_text)
     reader.add_render_rule("image", _render_image)
     return reader
 
@@ -76,6 +58,11 @@ def model_html(text: str) -> str:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + _HEADING_SHIFT)}"
+        links = 0
+        for child in token.children or ():
+            links += child.nesting if child.type in ("link_open", "link_close") else 0
+            if links and child.type == "image":  # a link can't hold another
+                child.type = "text"
     html = reader.renderer.render(tokens, reader.options, {})
     return nh3.clean(html, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=_SCHEMES)
 
@@ -154,5 +141,5 @@ def _list(items: list[str]) -> str:
 
 
 def _say(text: str) -> str:
-    """Text of our own, in which a dollar is money and no formula begins."""
-    return escape(clean(text)).replace("$", "<span>$</span>")
+    """Text in which no formula begins: the notebook looks for one within an element only."""
+    return re.sub(r"[$\\]", r"<span>\g<0></span>", escape(clean(text)))

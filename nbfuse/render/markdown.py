@@ -12,7 +12,6 @@ from nbfuse.core.types import FusionResult
 from nbfuse.render.table import HEADS, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _ACTIVE_TOKENS = {"html_block", "html_inline", "image"}
 
 
@@ -49,16 +48,13 @@ def _is_active(token: Token) -> bool:
 def _closed(text: str) -> str:
     """A model's Markdown that ends within itself: an open fence would swallow what follows."""
     text = clean(text).strip()
-    fence = ""
-    for line in text.split("\n"):
-        mark = _FENCE.match(line)
-        if mark is None:
-            continue
-        if not fence:
-            fence = mark[1]
-        elif mark[1].startswith(fence) and not mark[2].strip():
-            fence = ""
-    return f"{text}\n{fence}" if fence else text
+    fences = [t for t in MarkdownIt("commonmark").parse(f"{text}\n") if t.type == "fence"]
+    if not fences or fences[-1].level or fences[-1].map is None:  # a list's ends with its list
+        return text
+    last = fences[-1]
+    begin, end = fences[-1].map
+    closed = end - begin == last.content.count("\n") + 2
+    return text if closed else f"{text}\n{last.markup}"
 
 
 def _quote(text: str) -> str:

@@ -83,7 +83,7 @@ def _marks(score: Score, several: bool) -> str:
 def headline(result: FusionResult) -> str:
     """In a few words: how the fused answer came about."""
     verdict = result.verdict
-    source = ", ".join(dict.fromkeys(verdict.parts)) or verdict.best
+    source = ", ".join(filter(None, dict.fromkeys(verdict.parts))) or verdict.best
     said = f"{result.mode}: {verdict.decided_by}"
     if source:
         said += f", {source}"

@@ -66,5 +66,10 @@ def test_settings_for_one_run_are_checked_too() -> None:
         choose(["local:x"], {})
 
 
+def test_a_judge_without_a_name_is_not_the_first_member() -> None:
+    with pytest.raises(ConfigError, match="the judge has no name"):
+        Pool(members=("a:b",), judge=" ")
+
+
 def test_a_budget_may_be_a_plain_number() -> None:
     assert Pool(members=("a:b",), budget=0.1).budget == Decimal("0.1")

@@ -13,20 +13,23 @@ from decimal import Decimal
 import pytest
 from lookalike import KEY, Fail, Hangup, LookAlike, Raw, Say, letter_of, verdict
 
-from nbfuse import FusionResult, NoAnswerError, Pool, fuse, stream
+from nbfuse import FusionResult, NoAnswerError, Pool, fuse, stream, to_json
 from nbfuse.core import errors, events
 from nbfuse.core.types import Call, Chunk, Message
 from nbfuse.fusion.candidates import undress
 from nbfuse.paths import cache_folder
 from nbfuse.providers import registry
 from nbfuse.providers.protocol import ModelInfo
+from nbfuse.render.table import rows
 
 ANALYSIS = {
     "consensus": ["Paris is in France"],
-    "contradictions": [{"topic": "capital", "stances": [{"model": "A", "stance": "it is Paris"}]}],
-    "partial_coverage": [{"models": ["B"], "point": "the river"}],
-    "unique_insights": [{"model": "C", "insight": "the year"}],
-    "blind_spots": ["the mayor"],
+    "contradictions": [
+        {"topic": "capital, to candidate B", "stances": [{"model": "A", "stance": "it is Paris"}]}
+    ],
+    "partial_coverage": [{"models": ["B"], "point": "the river of candidate A"}],
+    "unique_insights": [{"model": "C", "insight": "the year, which candidate A has not"}],
+    "blind_spots": ["the mayor, although Candidate C comes near"],
 }
 
 
@@ -100,8 +103,8 @@ def test_merge_analyses_and_then_writes(server: LookAlike) -> None:
     result = seen[-1].result
     assert result.text == "Paris, on the Seine."
     assert result.verdict.decided_by == "merge"
-    assert result.analysis.blind_spots == ("the mayor",)
     assert result.analysis.unique_insights[0].model in FIVE  # a name again, not a letter
+    assert "andidate" not in to_json(result.analysis)
     kinds = [type(event).__name__ for event in seen]
     assert kinds.index("AnalysisReady") < kinds.index("SynthesisDelta")
     written = "".join(e.text for e in seen if isinstance(e, events.SynthesisDelta))
@@ -109,7 +112,10 @@ def test_merge_analyses_and_then_writes(server: LookAlike) -> None:
     analyst, writer = server.asked("v/judge")
     assert "response_format" in analyst
     assert "the mayor" in writer["messages"][-1]["content"]
-    assert '"model":"A"' in writer["messages"][-1]["content"]  # letters: the writer sees no names
+    seen_by_the_writer = writer["messages"][-1]["content"].partition("The analysis:")[2]
+    assert '"model":"A"' in seen_by_the_writer  # letters: the writer sees no names
+    assert "Candidate C comes near" in seen_by_the_writer
+    assert "v/" not in writer["messages"][-1]["content"]
 
 
 @pytest.mark.parametrize("mode", ["best-of", "merge", "debate"])
@@ -557,6 +563,19 @@ def test_stop_ends_the_run_with_what_has_arrived(server: LookAlike) -> None:
     assert server.quiet()
 
 
+def test_a_stopped_local_run_has_cost_nothing() -> None:
+    async def leave() -> FusionResult:
+        stop = asyncio.Event()
+        async for event in stream("What is 12 + 30?", "tiny", stop=stop):
+            if isinstance(event, events.MemberStarted):
+                stop.set()
+        return event.result
+
+    result = asyncio.run(leave())
+    assert result.status == "stopped"
+    assert result.cost == 0
+
+
 def test_leaving_the_stream_cancels_every_request(server: LookAlike) -> None:
     members(server, a=Say("word " * 1000, gap_s=0.01), b=Say("word " * 1000, gap_s=0.01))
 
@@ -681,6 +700,11 @@ def test_thirty_members_can_be_judged(server: LookAlike) -> None:
     assert run(pool(*(f"m{i}" for i in range(30)), quorum=30)).text == "word29"
 
 
+def test_dress_of_any_length_is_taken_off_at_once() -> None:
+    assert undress("** " * 50_000).startswith("** **")
+    assert undress("**a " * 50_000)
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -741,6 +765,30 @@ def test_a_question_in_parts_that_is_cut_in_its_first_part_is_judged_so(server: 
     result = run(asked, "What is 12 + 30 and what is the capital of Peru?")
     assert result.text == "12 + 30 = 42"
     assert any("part 2" in note for note in result.notes)
+
+
+def test_a_part_that_nobody_answers_keeps_its_place(server: LookAlike) -> None:
+    said = {"12 + 30": "12 + 30 = 42", "capital of Peru": "", "20 + 3": "20 + 3 = 23"}
+
+    def answer(body: dict) -> Say:
+        asked = body["messages"][-1]["content"]
+        return Say(next(text for part, text in said.items() if part in asked))
+
+    members(server, a=answer, b=answer)
+    question = "What is 12 + 30, what is the capital of Peru, and what is 20 + 3?"
+    result = run(pool("a", "b", judge="local:tiny-judge", mode="merge", quorum=2), question)
+    assert result.text == "12 + 30 = 42\n20 + 3 = 23"
+    assert [bool(winner) for winner in result.verdict.parts] == [True, False, True]
+    assert "part 2 from nobody, part 3 from" in result.verdict.reason
+    assert result.verdict.confidence == "low"
+    assert "part 3" in next(row.verdict for row in rows(result) if "part 1" in row.verdict)
+
+
+def test_debaters_of_whom_one_was_cut_off_agree(server: LookAlike) -> None:
+    cut = {"finish": "length", "text": "It is Paris"}
+    members(server, a=debater("It is Paris"), b=Say(**cut))
+    verdict = run(pool("a", "b", mode="debate", quorum=2)).verdict
+    assert (verdict.decided_by, verdict.reason) == ("agreement", "All members say the same.")
 
 
 @pytest.mark.parametrize("status", [400, 404])

@@ -313,6 +313,15 @@ def test_config_sets_defaults_and_options_go_first(kernel: Kernel) -> None:
     kernel.run("%config Fuse.mode = ''")
 
 
+def test_a_refused_setting_does_not_keep_it_from_loading(kernel: Kernel) -> None:
+    for line in ("%config Fuse.mode = 'bogus'", "%config Fuse.quorum = 'x'"):
+        kernel.run(line)  # IPython says what is wrong, and keeps it all the same
+        told = kernel.run("%reload_ext nbfuse")
+        assert told["status"] == "ok"
+        assert "nbfuse ignores what is configured for it" in told["stdout"]
+    assert kernel.run("%%fuse -p tiny\nWhat is 1 + 1?")["status"] == "ok"
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -372,6 +381,19 @@ def test_an_interrupt_keeps_what_has_arrived_and_leaves_no_stream(
     assert live.value("_ is r")
     assert "text/html" in told["updates"][-1]["data"]  # the view has become the static result
     assert told["updates"][-1]["metadata"]["nbfuse"]["stopped"]
+
+
+def test_a_key_pressed_twice_loses_nothing(live: Kernel, server: LookAlike) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("word " * 2000, gap_s=0.01)}
+    message = live.start(SLOW)
+    time.sleep(0.5)
+    for _ in range(5):
+        live.manager.interrupt_kernel()
+        time.sleep(0.001)
+    told = live.finish(message)
+    assert told["ename"] == "Stopped"
+    assert live.value("[r['a'].text, r['b'].status]") == ["Paris", "stopped"]
+    assert live.run("1 + 1")["status"] == "ok"
 
 
 def test_an_interrupt_while_the_judge_works_keeps_all_answers(

@@ -9,7 +9,7 @@ import time
 from decimal import Decimal
 
 import pytest
-from lookalike import KEY, Fail, LookAlike, Raw, Say
+from lookalike import KEY, Fail, Hangup, LookAlike, Raw, Say
 
 from nbfuse.core import errors
 from nbfuse.core.types import Call, Chunk, Message
@@ -295,6 +295,23 @@ def test_closing_the_iterator_closes_the_stream(server: LookAlike) -> None:
         assert server.quiet()  # before the loop and its connections end
 
     asyncio.run(leave_early())
+
+
+def test_a_stale_connection_costs_one_more_request_and_no_third(server: LookAlike) -> None:
+    server.models["m"] = Say("hello", gap_s=0.05)
+    provider = client(server)
+
+    async def again() -> None:
+        async def listen() -> str:
+            return text([chunk async for chunk in provider.stream(CALL)])
+
+        await asyncio.gather(listen(), listen(), listen())  # three connections are kept
+        server.models["m"] = Hangup()
+        with pytest.raises(errors.ProviderUnavailableError):
+            await listen()
+
+    asyncio.run(again())
+    assert len(server.asked("m")) == 3 + 2  # the second goes into a new connection
 
 
 def test_models_have_prices_and_are_fetched_once_a_day(server: LookAlike) -> None:

@@ -169,6 +169,47 @@ def test_money_is_no_mathematics(text: str) -> None:
     assert "<em>" in model_html(text)
 
 
+def test_a_dollar_outside_of_mathematics_begins_no_formula() -> None:
+    html = model_html(r"It costs $5 or $10, \$3 at most; $x_1$ and `$y$` stay.")
+    assert html == (
+        "<p>It costs <span>$</span>5 or <span>$</span>10, <span>$</span>3 at most; "
+        "$x_1$ and <code>$y$</code> stay.</p>\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "$$\na_1 = *b*\n+ c_1\n$$",
+        "\\[\n- x_1 < y\n= z_2\n\\]",
+        "\\begin{align*}\na_1 &= b \\\\\n# &= c_1\n\\end{align*}.",
+    ],
+)
+def test_a_formula_of_several_lines_stays_whole(formula: str) -> None:
+    assert model_html(f"so\n{formula}\nthen") == (
+        f"<p>so</p>\n<p>{escape(formula, quote=False)}</p>\n<p>then</p>\n"
+    )
+
+
+def test_a_formula_without_an_end_is_text() -> None:
+    html = model_html("$$ a\n\n*b*\n\n\\begin{align} x")
+    assert "<em>b</em>" in html
+    assert "$$" not in html
+
+
+@pytest.mark.parametrize("piece", ["$", "=", "\\(", "\\[\n", "$$\n", "[![a](b)](c)", "```\n"])
+def test_no_text_takes_long_to_show(piece: str) -> None:
+    text = "$1" + piece * (60_000 // len(piece))  # the limit of a test is its judge
+    assert model_html(text)
+    assert harmless(text)
+
+
+def test_a_linked_image_is_one_link() -> None:
+    html = model_html("[![a cat](https://example.org/cat.png)](https://example.org)")
+    assert html.count("<a ") == 1
+    assert '<a href="https://example.org" rel="noopener noreferrer">a cat</a>' in html
+
+
 def test_a_dollar_before_code_takes_nothing_of_it() -> None:
     assert "<code>$x$</code>" in model_html("set $HOME and `$x$`, then go")
 
@@ -185,6 +226,8 @@ def test_a_dollar_of_our_own_begins_no_formula() -> None:
         ("```python\nprint(1)", "x\n```\n<img src=x onerror=alert(1)>"),
         ("# see `x\u2028<img src=x onerror=alert(1)>`", ""),
         ("~~~~\ncode\n~~~", "<b>"),
+        ("- item\n\n  ```\n  open", "x"),
+        ("> ```\n> open", "x"),
     ],
 )
 def test_pieces_of_markdown_are_harmless_together(text: str, reason: str) -> None:
@@ -194,6 +237,13 @@ def test_pieces_of_markdown_are_harmless_together(text: str, reason: str) -> Non
     document = to_markdown(whole)
     assert not {"html_block", "html_inline", "image"} & set(kinds_of(document))
     assert "table_open" in kinds_of(document)  # no open fence has swallowed the rest
+
+
+@pytest.mark.parametrize("text", ["Say ```x``` aloud.", "```x```\nis code", "1. ```\n   a\n   ```"])
+def test_markdown_that_is_closed_gets_no_fence(text: str) -> None:
+    document = to_markdown(result(text))
+    assert document.startswith(f"{text}\n\n")
+    assert "table_open" in kinds_of(document)
 
 
 def test_the_fused_answer_is_open_on_top_and_members_are_closed() -> None:

@@ -13,9 +13,20 @@ import msgspec
 
 from nbfuse.core.errors import ModelError, StreamBrokenError
 from nbfuse.core.events import AnalysisReady, JudgeFailed, SynthesisDelta
-from nbfuse.core.types import Analysis, Answer, Call, Chunk, Message, Verdict
+from nbfuse.core.types import (
+    Analysis,
+    Answer,
+    Call,
+    Chunk,
+    Contradiction,
+    Message,
+    PartialCoverage,
+    Stance,
+    UniqueInsight,
+    Verdict,
+)
 from nbfuse.fusion.candidates import Ballot, Candidate, candidates, shuffled
-from nbfuse.fusion.judge import decide, decide_compactly, fall_back, judge_seed, name_members, put
+from nbfuse.fusion.judge import decide, decide_compactly, fall_back, judge_seed, put
 from nbfuse.fusion.modes.outcome import Outcome, agreed
 from nbfuse.fusion.replies import ask_json, schema_of
 from nbfuse.fusion.run import Run
@@ -81,9 +92,7 @@ async def _analyse(run: Run, ballot: Ballot) -> Analysis:
     )
 
     def check(analysis: Analysis) -> None:
-        for letter in _letters(analysis):
-            if letter not in ballot.letters:
-                raise ValueError(f"it names {letter!r}, not one of {', '.join(ballot.letters)}")
+        ballot.check(_letters(analysis))
 
     return await ask_json(partial(run.ask_judge, "analysis"), call, Analysis, check)
 
@@ -100,18 +109,23 @@ def _named(analysis: Analysis, ballot: Ballot) -> Analysis:
     def name(letter: str) -> str:
         return ballot.by_letter(letter).member
 
-    replace = msgspec.structs.replace
+    say = ballot.with_names
     return Analysis(
-        consensus=tuple(name_members(point, ballot) for point in analysis.consensus),
+        consensus=tuple(map(say, analysis.consensus)),
         contradictions=tuple(
-            replace(c, stances=tuple(replace(s, model=name(s.model)) for s in c.stances))
+            Contradiction(
+                say(c.topic), tuple(Stance(name(s.model), say(s.stance)) for s in c.stances)
+            )
             for c in analysis.contradictions
         ),
         partial_coverage=tuple(
-            replace(p, models=tuple(map(name, p.models))) for p in analysis.partial_coverage
+            PartialCoverage(tuple(map(name, p.models)), say(p.point))
+            for p in analysis.partial_coverage
         ),
-        unique_insights=tuple(replace(i, model=name(i.model)) for i in analysis.unique_insights),
-        blind_spots=analysis.blind_spots,
+        unique_insights=tuple(
+            UniqueInsight(name(i.model), say(i.insight)) for i in analysis.unique_insights
+        ),
+        blind_spots=tuple(map(say, analysis.blind_spots)),
     )
 
 
@@ -152,6 +166,7 @@ async def _without_writing(run: Run, answers: Sequence[Answer]) -> Outcome:
         ]
         if not those:
             run.notes.append(f"Nobody answered part {i + 1}: {part}")
+            verdicts.append(Verdict(decided_by="nobody"))
             continue
         try:
             verdict, best = await decide_compactly(run, part, those, part=i)
@@ -166,16 +181,17 @@ async def _without_writing(run: Run, answers: Sequence[Answer]) -> Outcome:
 def _joined(verdicts: list[Verdict]) -> Verdict:
     """One verdict for all parts: as sure as the least sure of them."""
     winners = tuple(verdict.best or "" for verdict in verdicts)
-    who = ", ".join(f"part {i} from {winner}" for i, winner in enumerate(winners, 1))
+    who = ", ".join(f"part {i} from {winner or 'nobody'}" for i, winner in enumerate(winners, 1))
     sureness = ("low", "medium", "high")
-    weakest = min(verdicts, key=lambda verdict: sureness.index(verdict.confidence))
+    decided = [verdict for verdict in verdicts if verdict.best] or verdicts
+    weakest = min(decided, key=lambda verdict: sureness.index(verdict.confidence))
     return Verdict(
         decided_by=weakest.decided_by,
         best=winners[0] if len(set(winners)) == 1 else None,
         parts=winners,
-        confidence=weakest.confidence,
+        confidence=weakest.confidence if all(winners) else "low",
         none_acceptable=any(verdict.none_acceptable for verdict in verdicts),
         reason=f"{who[:1].upper()}{who[1:]}.",
         scores=tuple(score for verdict in verdicts for score in verdict.scores),
-        order=verdicts[0].order,
+        order=decided[0].order,
     )

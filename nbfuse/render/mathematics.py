@@ -1,0 +1,86 @@
+"""Mathematics in a model's Markdown: kept as it was written, for the notebook to typeset.
+
+Spans have a greatest length, so that no text, however hostile, takes long to read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+
+MOST_CHARACTERS, MOST_LINES = 4000, 60
+
+_PAIRS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
+_DOLLARS = re.compile(r"\$(?![\s$])((?:[^$`\n\\]|\\.)++)(?<!\s)\$(?!\d)", re.DOTALL)
+_BEGIN = re.compile(r"\\begin\{([a-z]+\*?)\}")
+
+
+def mathematics(reader: MarkdownIt) -> None:
+    """Teach `reader` formulas: in dollars or brackets, within a line or over several."""
+    rules, interrupted = reader.block.ruler, ["paragraph", "reference", "blockquote", "list"]
+    rules.before("code", "math", _block_rule, {"alt": interrupted})
+    reader.inline.ruler.before("escape", "math", _inline_rule)
+    reader.add_render_rule("math", _render)
+    reader.add_render_rule("math_block", _render_block)
+
+
+def _block_rule(state: StateBlock, start: int, last: int, silent: bool) -> bool:
+    """Lines from one that begins a display formula to one that ends it, none of them blank."""
+    first = _line(state, start)
+    if (begin := _BEGIN.match(first)) is not None:
+        opener, closer = begin[0], f"\\end{{{begin[1]}}}"
+    elif (opener := first[:2]) in ("$$", r"\["):
+        closer = _PAIRS[opener]
+    else:
+        return False
+    for end in range(start, min(last, start + MOST_LINES)):
+        line = _line(state, end)
+        if not line or (end > start and state.sCount[end] < state.blkIndent):
+            return False
+        text = line.rstrip(".,; ") if end > start else line.rstrip(".,; ")[len(opener) :]
+        if text.endswith(closer):
+            if not silent:
+                token = state.push("math_block", "", 0)
+                token.content = state.getLines(start, end + 1, state.blkIndent, False)
+                token.map, state.line = [start, end + 1], end + 1
+            return True
+        if closer in text:  # it ends within a line: the rest of that line is text
+            return False
+    return False
+
+
+def _line(state: StateBlock, line: int) -> str:
+    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
+
+
+def _inline_rule(state: StateInline, silent: bool) -> bool:
+    begin, src = state.pos, state.src
+    closer = _PAIRS.get(src[begin : begin + 2])
+    if closer is not None:
+        end = src.find(closer, begin + 2, begin + MOST_CHARACTERS) + 2
+        if end <= begin + 4 or "`" in src[begin:end]:
+            return False
+    else:
+        found = _DOLLARS.match(src, begin, begin + MOST_CHARACTERS)
+        # "$5 or 10$" is money, "$2^{10} = 1024$" is not
+        if found is None or (found[1][0].isdigit() and not re.search(r"[\\^_{=]", found[1])):
+            return False
+        end = found.end()
+    if not silent:
+        state.push("math", "", 0).content = src[begin:end]
+    state.pos = end
+    return True
+
+
+def _render(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
+    return escape(tokens[i].content)
+
+
+def _render_block(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
+    return f"<p>{escape(tokens[i].content)}</p>\n"
