@@ -24,7 +24,9 @@ def test_names_are_filled_in_and_other_braces_pass(text: str, filled: str) -> No
     assert interpolate(text, NAMES) == filled
 
 
-@pytest.mark.parametrize("text", ["{{ word + 1 }}", "{{ word + 1\n}}", "{{ nothing }}", "{{ d.k }}"])
+@pytest.mark.parametrize(
+    "text", ["{{ word + 1 }}", "{{ word + 1\n}}", "{{ nothing }}", "{{ d.k }}"]
+)
 def test_what_can_not_be_filled_in_is_an_error(text: str) -> None:
     with pytest.raises(PromptError):
         interpolate(text, NAMES)
