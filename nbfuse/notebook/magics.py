@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import time
 import warnings
 from collections import deque
 from contextlib import aclosing
@@ -24,7 +25,7 @@ from nbfuse.core.pool import MODES, Pool
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook import completion
 from nbfuse.notebook.interpolate import interpolate
-from nbfuse.notebook.runner import runner
+from nbfuse.notebook.runner import interrupts_call, runner
 from nbfuse.notebook.view import StatusView, bundle, can_update
 from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
 
@@ -36,6 +37,8 @@ HELP = """\
 %fuse last              the last result again
 %fuse help              this page
 """
+
+STOP_S = 2.0  # for the streams to close after an interrupt; they need some 20 ms
 
 
 def parser() -> Parser:
@@ -132,6 +135,8 @@ class Fuse(Magics):
         stop = asyncio.Event()
 
         def tick() -> None:
+            if pressed and time.monotonic() - pressed[0] > STOP_S:
+                raise KeyboardInterrupt
             while heard:
                 if view is not None:
                     view.take(heard.popleft())
@@ -141,22 +146,25 @@ class Fuse(Magics):
                 view.tick()
 
         results: list[FusionResult] = []  # filled before the run raises, so that nothing is lost
-        try:
-            if self.live and not quiet and can_update(self.shell):
-                view = StatusView()
-            runner.run(_listen(prompt, pool, stop, heard, results), tick, stop.set)
-        except KeyboardInterrupt:
-            raise Stopped(results[0] if results else None) from None
-        finally:
-            result = results[0] if results else None
-            self._keep(result, out)
-            if view is not None and result is not None:
-                view.finish(result)
-            elif view is not None:
-                view.clear()
-            elif result is not None and result.status != "complete" and not quiet:
-                self.show(result)  # an error follows, and what has arrived is worth seeing
-            self._on_screen = result if view is not None or quiet else None
+        with interrupts_call(lambda: runner.soon(stop.set)) as pressed:
+            try:
+                if self.live and not quiet and can_update(self.shell):
+                    view = StatusView()
+                runner.run(_listen(prompt, pool, stop, heard, results), tick)
+            except KeyboardInterrupt:
+                pass  # it was told to stop and did not
+            finally:
+                result = results[0] if results else None
+                self._keep(result, out)
+                if view is not None and result is not None:
+                    view.finish(result)
+                elif view is not None:
+                    view.clear()
+                elif result is not None and result.status != "complete" and not quiet:
+                    self.show(result)  # an error follows, and what has arrived is worth seeing
+                self._on_screen = result if view is not None or quiet else None
+        if pressed:
+            raise Stopped(result)
         return result
 
     def _keep(self, result: FusionResult | None, out: str | None) -> None:

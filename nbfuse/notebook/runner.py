@@ -2,24 +2,26 @@
 
 What does not work, and why (measured in real kernels): `run_until_complete` under nest_asyncio
 leaves every stream running after an interrupt; a KeyboardInterrupt can land in the user's own
-background task and wedge the kernel; anyio's portal left streams alive in 4 of 16 interrupts. A
-loop that only nbfuse uses can be told to stop, and the main thread, which interrupts reach, only
-waits and draws. Waits are short slices, since on Windows a lock wait can't be interrupted.
+background task and wedge the kernel; anyio's portal left streams alive in 4 of 16 interrupts; and
+one that lands while a result is being kept loses it, however it is caught. So only nbfuse uses this
+loop, which can be told to stop; while a cell runs, an interrupt tells it that and raises nothing.
+The main thread, which interrupts reach, only waits and draws. Waits are short slices, since on
+Windows a lock wait can't be interrupted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TypeVar
 
 SLICE_S = 0.05  # 20 looks a second: an interrupt is seen at once, drawing costs little
-STOP_S = 2.0  # for the streams to close after an interrupt; they need some 20 ms
 
 _T = TypeVar("_T")
 
@@ -32,28 +34,21 @@ class Runner:
         self._owner = 0
 
     def run(
-        self,
-        work: Coroutine[object, object, _T],
-        tick: Callable[[], None] = lambda: None,
-        stop: Callable[[], None] | None = None,
+        self, work: Coroutine[object, object, _T], tick: Callable[[], None] = lambda: None
     ) -> _T:
         """The result of `work`; `tick` is called in this thread about 20 times a second.
 
-        An interrupt is raised again after `stop` was called in the loop's thread and `work` has
-        ended by that, `STOP_S` later at the latest; without a `stop`, `work` is cancelled.
+        An interrupt, or what `tick` raises, cancels `work` and is raised again.
         """
-        loop = self._running_loop()
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+        future = asyncio.run_coroutine_threadsafe(work, self._running_loop())
         try:
             return _wait(future, tick)
-        except KeyboardInterrupt:
-            if stop is None:
-                future.cancel()
-                raise
-            loop.call_soon_threadsafe(stop)
-            _let_end(future)
-            future.cancel()
-            raise
+        finally:
+            future.cancel()  # nothing where it has ended
+
+    def soon(self, act: Callable[[], None]) -> None:
+        """Have the loop's thread call `act`; a signal handler may ask for that."""
+        self._running_loop().call_soon_threadsafe(act)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None or self._owner != os.getpid():  # a fork has no threads
@@ -72,12 +67,26 @@ def _wait(future: Future[_T], tick: Callable[[], None]) -> _T:
         tick()
 
 
-def _let_end(future: Future[_T]) -> None:
-    """Wait for what has been told to stop; keys that are pressed twice must lose nothing."""
-    end = time.monotonic() + STOP_S
-    while not future.done() and (left := end - time.monotonic()) > 0:
-        with contextlib.suppress(Exception, KeyboardInterrupt, CancelledError):
-            future.result(min(left, SLICE_S))
+@contextmanager
+def interrupts_call(act: Callable[[], None]) -> Iterator[list[float]]:
+    """Within the block an interrupt calls `act` and raises nothing; yields when it was pressed.
+
+    The times are those of `time.monotonic`. Outside of the main thread no interrupt arrives.
+    """
+    pressed: list[float] = []
+
+    def handle(*_: object) -> None:
+        pressed.append(time.monotonic())
+        act()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 runner = Runner()
