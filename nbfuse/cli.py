@@ -57,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NbfuseError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return MISUSED if isinstance(error, ConfigError | PromptError) else FAILED
+    except OSError as error:  # a full disk behind the output, a folder that is gone
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"The system refused: {error}", file=sys.stderr)
+        return FAILED
 
 
 def parser() -> Parser:

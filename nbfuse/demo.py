@@ -65,7 +65,7 @@ def _target(out: str | None) -> Path:
     path = Path(out) if out else cache_folder() / "demo" / Path(NOTEBOOK).name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.open("ab").close()
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}.", "Use --out.") from error
     return path

@@ -55,7 +55,9 @@ class Raw:
 
 @dataclass
 class Hangup:
-    """Take the request and close the connection without a word."""
+    """Take the request and, `after_s` seconds later, close the connection without a word."""
+
+    after_s: float = 0.0
 
 
 Behaviour = Say | Fail | Raw | Hangup
@@ -135,6 +137,7 @@ class LookAlike:
                 behaviour.headers,
             )
         if isinstance(behaviour, Hangup):
+            await asyncio.sleep(behaviour.after_s)
             return False
         if isinstance(behaviour, Raw):
             _head(writer, 200, behaviour.content_type, behaviour.headers)
@@ -284,7 +287,8 @@ def verdict(best: Callable[[str], str], **more: object) -> Callable[[dict], Say]
     def reply(body: dict) -> Say:
         prompt = body["messages"][-1]["content"]
         letter = best(prompt)
-        ids = [line.split()[1] for line in prompt.splitlines() if line.startswith("Candidate ")]
+        heads = (line for line in prompt.splitlines() if line.startswith("Candidate "))
+        ids = dict.fromkeys(head.split()[1] for head in heads)  # once: a candidate may say it too
         marks = [
             {
                 "id": one,

@@ -68,6 +68,16 @@ def test_errors_are_two_lines_and_have_their_exit_code(
     assert done.stdout == ""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+def test_a_full_disk_behind_the_output_is_one_line() -> None:
+    words = [sys.executable, "-m", "nbfuse", "ask", "-p", "tiny", "What is 12 + 30?"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_dry_run_tells_the_price(server: LookAlike) -> None:
     done = nbfuse("ask", "-m", "openrouter:v/a", "-j", "openrouter:v/a", "--dry-run", "hi")
     assert "Would ask a" in done.stdout
@@ -163,8 +173,10 @@ def test_odd_input_and_output_end_in_no_traceback(tmp_path: Path) -> None:
     piped = f"{sys.executable} -m nbfuse models | head -1"
     done = subprocess.run(["bash", "-c", piped], capture_output=True, check=False)
     assert b"Traceback" not in done.stderr
-    done = nbfuse("demo", "--out", "/proc/nowhere/x.ipynb")
-    assert (done.returncode, "can't be written" in done.stderr) == (2, True)
+    for target in ("/proc/nowhere/x.ipynb", "/tmp"):
+        done = nbfuse("demo", "--out", target)
+        assert done.returncode == 2
+        assert "can't be written" in done.stderr
 
 
 def test_a_cache_that_can_not_be_made_is_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,12 +21,15 @@ _FENCE = re.compile(r"```([\w+-]*)\n(.*?)```", re.DOTALL)
 _HASH_COMMENTS = ("python", "py", "sh", "bash", "r", "ruby")
 
 _WHY = r"(?:because|since|as|due)\b"
-_CHOICE = re.compile(
-    r"(?i:\b(?:answer|option|choice|choose|pick|select|it)\b)"  # the answer is B, it is B
-    r"(?:\s*:|\s+is|'s|\s+would\s+be)?[\s(*\"'\[]{1,4}"
-    rf"([A-H])\b(?![ \t]+(?!{_WHY})[a-z])"  # neither "A dog" nor "option B is wrong"
-    rf"|^[^\w\n]*([A-Ha-h])(?:[^\w\n]*$|[).:]|,?[ \t]+{_WHY})"  # B, or B. Because …
-    r"|\(([A-H])\)[^\w\n]*$",  # … (B)
+_OTHERS = r"(?!\s*(?:,|/|&|and\b|or\b)\s*\(?[A-H]\b)"  # A, B and C are no choice
+_SAID = re.compile(
+    r"(?<!not )(?<!n't )(?i:\b(?:answer|option|choice|choose|pick|select|it)\b)"
+    r"(?:\s*:|\s+is|'s|\s+would\s+be)?[\s(*\"'\[]{1,4}"  # the answer is B, it is B
+    rf"([A-H])\b{_OTHERS}(?![ \t]+(?!{_WHY})[a-z])"  # neither "A dog" nor "option B is wrong"
+)
+_GIVEN = re.compile(
+    rf"^[^\w\n]*([A-Ha-h])(?:[^\w\n]*$|[).:]|,?[ \t]+{_WHY})"  # B, or B. Because …
+    r"|(?<!not )(?<!Not )\(([A-H])\)[^\w\n]*$",  # … (B)
     re.MULTILINE,
 )
 
@@ -79,10 +82,9 @@ def canonical(text: str, kind: AnswerKind) -> str | None:
         case "number":
             return last_number(_marked(text))
         case "choice":
-            letters = [next(filter(None, groups)) for groups in _CHOICE.findall(_marked(text))]
-            return letters[-1].upper() if letters else None
+            return _choice(_marked(text))
         case "label":
-            return _label((_marked(text).strip().splitlines() or [""])[-1])
+            return _label(text)
         case "json":
             value = _json(text)
             if isinstance(value, dict) and "answer" in value:
@@ -91,19 +93,37 @@ def canonical(text: str, kind: AnswerKind) -> str | None:
         case "code":
             return _code(text)
         case "text":
-            return " ".join(text.split()).casefold() or None
+            return "\n".join(line.rstrip() for line in text.strip().splitlines()) or None
+
+
+def _marks(text: str) -> list[str]:
+    return [next(filter(None, groups), "") for groups in _MARK.findall(text.rstrip())]
 
 
 def _marked(text: str) -> str:
-    marks = [next(filter(None, groups), "") for groups in _MARK.findall(text.rstrip())]
-    return marks[-1] if marks else text
+    """What is marked as the answer, else all; nothing where several answers are marked."""
+    marks = set(_marks(text)) or {text}
+    return marks.pop() if len(marks) == 1 else ""
 
 
-def _label(line: str) -> str | None:
-    label = line.strip(" \t\"'*_`.$")
-    if is_number(label) and (number := last_number(label)) is not None:
+def _choice(text: str) -> str | None:
+    said = [letter.upper() for letter in _SAID.findall(text)]
+    given = {(line or end).upper() for line, end in _GIVEN.findall(text)}
+    if not said and len(given) == 1:  # with several it is a list of what can be chosen
+        said = list(given)
+    return said[-1] if said else None
+
+
+def _label(text: str) -> str | None:
+    line = (_marked(text).strip().splitlines() or [""])[-1]
+    label = " ".join(line.strip(" \t*_`").rstrip(".").split())
+    if len(label) > 1 and label[0] == label[-1] and label[0] in "\"'":
+        label = label[1:-1].rstrip(".")
+    bare = label.strip("$")
+    if is_number(bare) and (number := last_number(bare)) is not None:
         return number
-    return re.sub(r"[\s\"'*_`.]+", " ", label).strip().casefold() or None
+    # a formula's letters are not those of a sentence: x and X are two
+    return (label if _marks(text) else label.casefold()) or None
 
 
 def _json(text: str) -> object:
@@ -120,12 +140,14 @@ def _whole_if_it_is(digits: str) -> float:
 
 
 def _code(text: str) -> str | None:
-    """The last fenced block without blank lines and, where `#` begins one, comments."""
-    language, code = (_FENCE.findall(text) or [("", text)])[-1]
-    lines = [line.rstrip() for line in code.strip().splitlines()]
-    if language.lower() in _HASH_COMMENTS:
-        lines = [line for line in lines if not line.lstrip().startswith("#")]
-    return "\n".join(line for line in lines if line) or None
+    """All fenced blocks without blank lines and, where `#` begins one, comments."""
+    code = []
+    for language, block in _FENCE.findall(text) or [("", text)]:
+        lines = [line.rstrip() for line in block.strip("\n").splitlines()]
+        if language.lower() in _HASH_COMMENTS:
+            lines = [line for line in lines if not line.lstrip().startswith("#")]
+        code += [line for line in lines if line]
+    return "\n".join(code) or None
 
 
 def medoid(answers: Sequence[Answer]) -> Answer | None:

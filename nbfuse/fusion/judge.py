@@ -64,8 +64,14 @@ class _Ruling(msgspec.Struct):
     reason: str
 
 
-async def decide(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict, Candidate]:
-    """The verdict over the candidates and the one that won; never fails for want of a judge."""
+async def decide(
+    run: Run, candidates: Sequence[Candidate], said: Sequence[Candidate] = ()
+) -> tuple[Verdict, Candidate]:
+    """The verdict over the candidates and the one that won; never fails for want of a judge.
+
+    `said` is all that was said, where the candidates hold each text but once: without a judge it
+    counts who stands by what.
+    """
     if len(candidates) == 1:
         same = Verdict(
             decided_by="agreement",
@@ -85,7 +91,7 @@ async def decide(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict, Ca
                 raise BadResponseError(f"{judge.label} can't judge.", "Choose another judge.")
     except ModelError as error:
         run.emit(JudgeFailed(judge=judge.label, failure=error.failure()))
-        return fall_back(run, candidates, f"The judge failed ({error.message})")
+        return fall_back(run, said or candidates, f"The judge failed ({error.message})")
 
 
 async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict, Candidate]:
@@ -98,11 +104,15 @@ async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict
     )
 
     def check(ruling: _Ruling) -> None:
-        ballot.check([*(mark.id for mark in ruling.candidates), ruling.verdict.best])
+        marked = [mark.id for mark in ruling.candidates]
+        ballot.check([*marked, ruling.verdict.best])
+        if len(set(marked)) < len(marked):
+            raise ValueError("it gives marks to one candidate twice")
 
     ruling = await ask_json(partial(run.ask_judge, "verdict"), call, _Ruling, check)
     choice, best = ruling.verdict, ballot.by_letter(ruling.verdict.best)
     second = choice.runner_up if choice.runner_up in ballot.letters else None
+    second = None if second == choice.best else second
     verdict = Verdict(
         decided_by="judge",
         best=best.member,

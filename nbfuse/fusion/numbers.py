@@ -10,32 +10,45 @@ import re
 from fractions import Fraction
 
 MOST_DIGITS = 400  # beyond it a power is a mistake, or an attack on the arithmetic
-CONTEXT = 20  # characters on either side that tell whether a number stands by itself
+CONTEXT = 30  # characters on either side that tell whether a number stands by itself
 
 _GAP = "[,\u00a0\u202f ]"  # between thousands
+_TIMES = "×⋅·∙∗*x"
 # Not digits of a name (x2, GPT-4) and not exponents: after "m/s" they belong to the unit.
 _NUMBER = re.compile(
     rf"(?<![\w.^])(?<![A-Za-z]-)[$€£¥]?(?P<digits>(?:\d{{1,3}}(?:{_GAP}\d{{3}})+(?!\d)|\d+)(?:\.\d+)?"
     r"|\.\d+)"
-    r"(?:\s*[×x*]\s*10\s*(?:\^|\*\*)\s*(?P<power>[-−]?\d+)|[eE](?P<exponent>[-+]?\d+)"
+    rf"(?:\s*[{_TIMES}]\s*10\s*(?:\^|\*\*)\s*(?P<power>[-−]?\d+)|[eE](?P<exponent>[-+]?\d+)"
     r"|(?:\^|\*\*)(?P<raised>[-−]?\d+))?"
     r"(?:\s*/\s*(?P<below>\d+))?(?:\s+(?P<scale>thousand|million|billion|trillion)\b)?",
     re.IGNORECASE,
 )
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_SIGN = re.compile(r"(?:\A|[\s=≈:($\"'])[-−]\Z|[=≈:]\s*[-−]\s+\Z")  # no dash, no bullet
-_BELONGS_TO_MORE = re.compile(  # what stands before: 1 1/2, 3,5 and 12:30; 2 * 5 and 3-5; √2
-    r"(?:\d[^\S\n]+|\d[,:]|[\d)}][^\S\n]*(?:\*\*?|[-+–x])[^\S\n]*|[×÷·√{^/]\s*)\Z"
+_SIGN = re.compile(  # no dash, no bullet
+    r"(?:(?:\A|[\s=≈:(\[$\"'`>|])[-−]|[=≈:]\s*[-−]\s+|\b(?:minus|negative)\s+)\Z", re.IGNORECASE
 )
-_GOES_ON = re.compile(r"[.,/:]\d|\s*[×÷√π^¼-¾⅐-⅞]|\s*\\[A-Za-z]")
+_COMPOUND = (
+    r"°|['’′]|feet|foot|ft|h|hours?|hrs?|min|minutes?|lbs?|pounds?|dollars?|years?|months?|days?"
+)
+_BELONGS_TO_MORE = re.compile(
+    r"(?:\d[^\S\n]+|\d[,:'’_]|[{√/^]\s*|[\w.]\(\s*"  # 1 1/2; 3,5 and 12:30; √2; log(2)
+    rf"|[\d)}}][^\S\n]*(?:\*\*|[-+–−—{_TIMES}])[^\S\n]*|[×⋅·÷]\s*"  # 2 * 5 and 3-5
+    rf"|\d\s*(?:[A-Za-z%°]+\s+)?(?:and|or|to)\s+|\d\s*(?:{_COMPOUND})[,\s]*)\Z",  # 3 or 5; 5 ft 3
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"[.,/:]\d|\s*[×⋅·÷√π^¼-¾⅐-⅞]|\s*\\[A-Za-z]|x\w|(?:k|M|B|G|T)\b|\s*(?:bn|mn|tn)\b"
+    r"|\s*(?:decimal|significant|d\.?p\b|s\.?f\b)"
+)
 
-_ASIDE = re.compile(r"\([^()]*\)|\[\^?\d[\d\s,–-]*\]")  # in brackets, or a citation
+_ASIDE = re.compile(r"(?<![A-Za-z.])\([^()]*\)|\[\^?\d[\d\s,–-]*\]")  # in brackets, or a citation
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _PLAIN = [  # LaTeX, Markdown and typography as plain characters
     (r"(?<=\d)(?=\\[dt]?frac)", " "),
     (r"\\[dt]?frac\{(\d+)\}\{(\d+)\}", r"\1/\2"),
     (r"\\(?:text|mathrm|mathbf|operatorname)\{([^{}]*)\}", r" \1"),
     (r"\\(?:times|cdot)(?![A-Za-z])", "×"),
+    (r"\\(?:left|right)(?=[()\[\]])", ""),
     (r"\^\s*\{?\s*\\circ(?![A-Za-z])\s*\}?", "°"),
     (r"\^\s*\{\s*([-−]?\w+)\s*\}", r"^\1"),
     (r"\\[,;:! ()\[\]]|\\q?quad(?![A-Za-z])", " "),

@@ -68,30 +68,31 @@ def schema_of(kind: type) -> dict[str, object]:
 
 
 def _read(text: str, kind: type[_T], check: Callable[[_T], None]) -> _T:
-    try:
-        value = msgspec.convert(find_object(text), kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from error
-    check(value)
-    return value
+    """The last object in `text` that can be used; who thinks aloud means what he says last."""
+    complaint = "it holds no whole JSON object"
+    for found in reversed(find_objects(text)):
+        try:
+            value = msgspec.convert(found, kind)
+            check(value)
+        except ValueError as error:
+            complaint = str(error)
+        else:
+            return value
+    raise ValueError(complaint)
 
 
-def find_object(text: str) -> dict[str, object]:
-    """The largest JSON object in `text`, fenced or among prose; raises `ValueError`.
+def find_objects(text: str) -> list[dict[str, object]]:
+    """The JSON objects in `text`, fenced or among prose, without those inside of others.
 
     An object that is cut off is not one: what is missing could have been the verdict.
     """
-    decoder, found, start = json.JSONDecoder(), {}, text.find("{")
-    longest = 0
+    decoder, found, start = json.JSONDecoder(), [], text.find("{")
     while start >= 0:
         try:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             end = start + 1
         else:
-            if isinstance(value, dict) and end - start > longest:
-                found, longest = value, end - start
+            found.append(value)
         start = text.find("{", end)
-    if not longest:
-        raise ValueError("it holds no whole JSON object")
     return found

@@ -24,6 +24,7 @@ MAX_BODY_BYTES = 32_000_000  # the list of all OpenRouter models is about a mega
 MAX_ANSWER_BYTES = 64_000_000
 DONE = "[DONE]"  # the last event of a stream; not every server sends it
 DRAIN_S = 0.25
+STALE_S = 0.5
 KEEPALIVE_S = 120.0  # httpx's 5 s would open new connections in almost every cell
 
 
@@ -160,7 +161,8 @@ async def get_body(address: Address, path: str, timeout_s: float) -> bytes:
 
 async def _send(address: Address, method: str, path: str, body: bytes | None) -> httpx.Response:
     client = await _client(address)
-    connected = False
+    clock = asyncio.get_running_loop().time
+    connected, sent = False, clock()
 
     async def trace(event: str, _info: object) -> None:
         nonlocal connected
@@ -183,9 +185,10 @@ async def _send(address: Address, method: str, path: str, body: bytes | None) ->
     except httpx.ConnectError as error:
         raise Unreachable(str(error) or "connection refused", safe=True) from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        # On a connection from an earlier call this is its usual end; on a new one the server may
-        # have taken the request, and asking again may be paid twice.
-        stale = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and not connected
+        # On a connection from an earlier call this is its usual end, seen at once; later, or on a
+        # new one, the server may have taken the request, and asking again may be paid twice.
+        ended = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
+        stale = ended and not connected and clock() - sent < STALE_S
         raise Unreachable(str(error) or type(error).__name__, safe=stale, stale=stale) from error
     if response.status_code // 100 != 2:
         try:

@@ -17,6 +17,7 @@ from markdown_it.token import Token
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import Analysis, Answer, FusionResult
+from nbfuse.render.markdown import MOST_BRACKETS
 from nbfuse.render.mathematics import mathematics
 from nbfuse.render.table import HEADS, headline, rows, seconds, sureness
 
@@ -41,10 +42,13 @@ def _render_image(_self: object, tokens: Sequence[Token], i: int, *_: object) ->
 
 
 @cache
-def _markdown() -> MarkdownIt:
+def _markdown(links: bool) -> MarkdownIt:
     # as in a chat, a line of a model is a line, although Markdown would run them together
     reader = MarkdownIt("commonmark", {"html": False, "breaks": True})
     reader.enable(["table", "strikethrough"])
+    reader.disable("reference")  # it would take "[answer]: 42" away as a footnote for nobody
+    if not links:
+        reader.disable(["link", "image"])
     mathematics(reader)
     reader.add_render_rule("text", _render_text)
     reader.add_render_rule("image", _render_image)
@@ -53,8 +57,9 @@ def _markdown() -> MarkdownIt:
 
 def model_html(text: str) -> str:
     """A model's Markdown as HTML that can't do anything but be read."""
-    reader = _markdown()
-    tokens = reader.parse(clean(text))
+    text = clean(text)
+    reader = _markdown(links=text.count("[") <= MOST_BRACKETS)
+    tokens = reader.parse(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + _HEADING_SHIFT)}"

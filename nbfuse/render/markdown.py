@@ -12,6 +12,7 @@ from nbfuse.core.types import FusionResult
 from nbfuse.render.table import HEADS, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model
+MOST_BRACKETS = 1000  # beyond it a search for links takes seconds
 _ACTIVE_TOKENS = {"html_block", "html_inline", "image"}
 
 
@@ -36,7 +37,7 @@ def harmless(text: str) -> str:
     too: whoever tries to tell code from text by itself can be tricked into leaving a tag alone.
     """
     reader = MarkdownIt("commonmark").enable("table")
-    if not any(map(_is_active, reader.parse(text))):
+    if text.count("[") <= MOST_BRACKETS and not any(map(_is_active, reader.parse(text))):
         return text
     return _ACTIVE.sub(lambda found: f"\\{found[0]}", text)
 
@@ -48,7 +49,8 @@ def _is_active(token: Token) -> bool:
 def _closed(text: str) -> str:
     """A model's Markdown that ends within itself: an open fence would swallow what follows."""
     text = clean(text).strip()
-    fences = [t for t in MarkdownIt("commonmark").parse(f"{text}\n") if t.type == "fence"]
+    reader = MarkdownIt("commonmark").disable("inline")
+    fences = [token for token in reader.parse(f"{text}\n") if token.type == "fence"]
     if not fences or fences[-1].level or fences[-1].map is None:  # a list's ends with its list
         return text
     last = fences[-1]

@@ -19,6 +19,7 @@ MOST_CHARACTERS, MOST_LINES = 4000, 60
 _PAIRS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
 _DOLLARS = re.compile(r"\$(?![\s$])((?:[^$`\n\\]|\\.)++)(?<!\s)\$(?!\d)", re.DOTALL)
 _BEGIN = re.compile(r"\\begin\{([a-z]+\*?)\}")
+_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 
 
 def mathematics(reader: MarkdownIt) -> None:
@@ -31,17 +32,17 @@ def mathematics(reader: MarkdownIt) -> None:
 
 
 def _block_rule(state: StateBlock, start: int, last: int, silent: bool) -> bool:
-    """Lines from one that begins a display formula to one that ends it, none of them blank."""
-    first = _line(state, start)
-    if (begin := _BEGIN.match(first)) is not None:
-        opener, closer = begin[0], f"\\end{{{begin[1]}}}"
-    elif (opener := first[:2]) in ("$$", r"\["):
-        closer = _PAIRS[opener]
-    else:
+    """Lines from one that begins a display formula to one that ends it.
+
+    Two dollars may stand for money: no blank line follows them.
+    """
+    opener, closer = _pair(_line(state, start))
+    if not closer or opener == r"\(":
         return False
     for end in range(start, min(last, start + MOST_LINES)):
         line = _line(state, end)
-        if not line or (end > start and state.sCount[end] < state.blkIndent):
+        left = end > start and bool(line) and state.sCount[end] < state.blkIndent
+        if left or (not line and opener == "$$"):
             return False
         text = line.rstrip(".,; ") if end > start else line.rstrip(".,; ")[len(opener) :]
         if text.endswith(closer):
@@ -55,27 +56,44 @@ def _block_rule(state: StateBlock, start: int, last: int, silent: bool) -> bool:
     return False
 
 
+def _pair(text: str) -> tuple[str, str]:
+    """What begins the formula that `text` begins with, and what must end it."""
+    if (begin := _BEGIN.match(text)) is not None:
+        return begin[0], f"\\end{{{begin[1]}}}"
+    return text[:2], _PAIRS.get(text[:2], "")
+
+
 def _line(state: StateBlock, line: int) -> str:
     return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
 
 
 def _inline_rule(state: StateInline, silent: bool) -> bool:
     begin, src = state.pos, state.src
-    closer = _PAIRS.get(src[begin : begin + 2])
-    if closer is not None:
-        end = src.find(closer, begin + 2, begin + MOST_CHARACTERS) + 2
-        if end <= begin + 4 or "`" in src[begin:end]:
+    if src[begin] not in "$\\":
+        return False
+    opener, closer = _pair(src[begin : begin + 40])
+    if closer:
+        inner = begin + len(opener)
+        end = src.find(closer, inner, begin + MOST_CHARACTERS)
+        if end <= inner or "`" in src[begin:end]:
             return False
+        end += len(closer)
     else:
         found = _DOLLARS.match(src, begin, begin + MOST_CHARACTERS)
-        # "$5 or 10$" is money, "$2^{10} = 1024$" is not
-        if found is None or (found[1][0].isdigit() and not re.search(r"[\\^_{=]", found[1])):
+        if found is None or (found[1][0].isdigit() and _may_be_money(found[1])):
             return False
         end = found.end()
     if not silent:
         state.push("math", "", 0).content = src[begin:end]
     state.pos = end
     return True
+
+
+def _may_be_money(text: str) -> bool:
+    """Whether "$5 or 10$" may be meant, and surely not "$2^{10} = 1024$" or "$2x + 3y$"."""
+    if re.search(r"[\\^_{=]", text):
+        return False
+    return _PLAIN_WORD.search(text) is not None or not re.search(r"[A-Za-z+*/<>]", text)
 
 
 def _render(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:

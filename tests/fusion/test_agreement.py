@@ -88,7 +88,7 @@ from nbfuse.fusion.agreement import canonical, compare, medoid
         ("Sure:\n```python\nx = 1  \n\n# note\nprint(x)\n```", "code", "x = 1\nprint(x)"),
         ("```c\n#define N 3\n```", "code", "#define N 3"),
         ("```python\n# only a comment\n```", "code", None),
-        ("  Yes,\n it  is ", "text", "yes, it is"),
+        ("  Yes,\nit is \n", "text", "Yes,\nit is"),
         ("", "text", None),
     ],
 )
@@ -118,8 +118,51 @@ def test_boxed_answers_are_compared_without_being_told() -> None:
 
 
 def test_free_texts_agree_only_to_the_letter() -> None:
-    assert compare(answers("Yes.", " yes. "), None, "a").unanimous
-    assert not compare(answers("Yes.", "Yes!"), None, "a").unanimous
+    assert compare(answers("Yes.", " Yes. \n"), None, "a").unanimous
+    for other in ("Yes!", "yes."):
+        assert not compare(answers("Yes.", other), None, "a").unanimous
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (None, "5 mW", "5 MW"),
+        (None, "for x in y:\n    f()\n    g()", "for x in y:\n    f()\ng()"),
+        (None, r"\boxed{.5}", r"\boxed{5}"),
+        (None, r"\boxed{Co}", r"\boxed{CO}"),
+        (None, r"\boxed{f'}", r"\boxed{f}"),
+        (None, r"\boxed{x=1} or \boxed{x=3}", r"\boxed{x=2} or \boxed{x=3}"),
+        ("number", "3 ⋅ 10^8", "7 ⋅ 10^8"),
+        ("number", "The answer is minus 5.", "The answer is 5."),
+        ("number", "It is 3.14, to 2 decimal places.", "It is 2.72, to 2 decimal places."),
+        ("number", "$1.5bn", "$1.5"),
+        ("number", "5M", "5"),
+        ("number", "sqrt(2)", "2"),
+        ("number", "0x1F", "0x2F"),
+        ("number", "1'000", "2'000"),
+        ("number", "0.(3)", "0"),
+        ("number", "`-5`", "5"),
+        ("number", "5 − 3", "3"),
+        ("number", "$3 and 50 cents", "$7 and 50 cents"),
+        ("number", "5 ft 3 in", "6 ft 3 in"),
+        ("number", "1 or 3", "2 or 3"),
+        ("number", r"\boxed{1} or \boxed{3}", r"\boxed{2} or \boxed{3}"),
+        (
+            "code",
+            "```python\ndef f(): return 1\n```\n```python\nf()\n```",
+            "```python\ndef f(): return 2\n```\n```python\nf()\n```",
+        ),
+        ("choice", "The correct answer is C. Not (B)", "B"),
+        ("choice", "A) no\nB) no\nC) yes", "A) yes\nB) no\nC) no"),
+        ("choice", "I would not pick B", "B"),
+        ("choice", "Answer: A, B", "Answer: A"),
+    ],
+)
+def test_different_answers_are_never_taken_for_the_same(
+    kind: str | None, one: str, other: str
+) -> None:
+    found = compare(answers(one, other), kind, "a")
+    assert found is None or not found.unanimous
 
 
 def test_an_unfinished_answer_has_no_vote() -> None:

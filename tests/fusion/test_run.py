@@ -747,6 +747,39 @@ def test_a_fallback_takes_the_corrected_answer(server: LookAlike) -> None:
     assert "2 members agree" in result.verdict.reason
 
 
+def test_a_fallback_takes_no_answer_that_its_member_has_left(server: LookAlike) -> None:
+    located = {"in": "mine", "quote": "4", "why": "one too few"}
+    members(
+        server,
+        a=debater("4", {"decision": "change", "answer": "5", "errors_found": [located]}),
+        b=debater("5"),
+    )
+    server.models["v/judge"] = Say("nothing")
+    result = run(pool("a", "b", mode="debate", answer="number", quorum=2))
+    assert (result.text, result.verdict.decided_by) == ("5", "fallback")
+    assert "2 members agree" in result.verdict.reason
+
+
+@pytest.mark.parametrize("thought", ["First thought: {} But no, final: {}", "{}\n```json\n{}\n```"])
+def test_a_judge_means_what_it_says_last(server: LookAlike, thought: str) -> None:
+    members(server, a="Paris", b="Rome")
+
+    def judge(body: dict) -> Say:
+        rulings = [verdict(letter_of(word))(body).text for word in ("Rome", "Paris")]
+        return Say(thought.replace("{}", "%s") % tuple(rulings))
+
+    server.models["v/judge"] = judge
+    assert run(pool("a", "b")).text == "Paris"
+
+
+def test_marks_given_twice_to_one_candidate_are_refused(server: LookAlike) -> None:
+    members(server, a="Paris", b="Rome")
+    twice = {**GOOD, "candidates": [GOOD["candidates"][0]] * 2}
+    server.models["v/judge"] = Say(json.dumps(twice))
+    assert "to one candidate twice" in run(pool("a", "b")).verdict.reason
+    assert len(server.asked("v/judge")) == 2  # it was told, and had its second chance
+
+
 def test_a_fallback_takes_a_whole_answer_before_a_broken_one(server: LookAlike) -> None:
     members(server, a=Say("Rome is the", drop_after=2, gap_s=0.01), b="Paris")
     server.models["v/judge"] = Fail(402, {"message": "broke"})

@@ -314,6 +314,20 @@ def test_a_stale_connection_costs_one_more_request_and_no_third(server: LookAlik
     assert len(server.asked("m")) == 3 + 2  # the second goes into a new connection
 
 
+def test_a_kept_connection_that_ends_late_may_have_worked(server: LookAlike) -> None:
+    server.models["m"] = Say("hello")
+    provider = client(server)
+
+    async def again() -> None:
+        assert text([chunk async for chunk in provider.stream(CALL)]) == "hello"
+        server.models["m"] = Hangup(after_s=0.7)
+        with pytest.raises(errors.ProviderUnavailableError):
+            assert [chunk async for chunk in provider.stream(CALL)]
+
+    asyncio.run(again())
+    assert len(server.asked("m")) == 2
+
+
 def test_models_have_prices_and_are_fetched_once_a_day(server: LookAlike) -> None:
     server.listed = [
         {

@@ -94,6 +94,16 @@ def test_a_spec_that_names_nothing_is_refused(spec: str) -> None:
         resolve(spec)
 
 
+def test_a_password_in_a_url_is_refused_without_being_quoted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENROUTER_BASE_URL", "https://me:swordfish@example.org/v1")
+    for spec in ("openai:m@http://me:swordfish@example.org/v1", "openrouter:x/y"):
+        with pytest.raises(ConfigError, match="password") as caught:
+            resolve(spec)
+        assert "swordfish" not in str(caught.value)
+
+
 def test_a_bare_name_is_not_taken_for_a_local_one() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("gpt-5")

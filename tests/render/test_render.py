@@ -156,6 +156,8 @@ def test_an_image_leaves_its_words_and_a_visible_link() -> None:
         r"\(x^2 * y * z\)",
         r"\[ \int_0^1 f(x)\,dx \]",
         "$2^{10} = 1024$",
+        "$2x + 3*y*z$",
+        r"\begin{equation}x*y*z\end{equation}",
     ],
 )
 def test_mathematics_reaches_the_notebook_as_it_was_written(math: str) -> None:
@@ -181,7 +183,7 @@ def test_a_dollar_outside_of_mathematics_begins_no_formula() -> None:
     "formula",
     [
         "$$\na_1 = *b*\n+ c_1\n$$",
-        "\\[\n- x_1 < y\n= z_2\n\\]",
+        "\\[\n- x_1 < y\n\n= z_2\n\\]",
         "\\begin{align*}\na_1 &= b \\\\\n# &= c_1\n\\end{align*}.",
     ],
 )
@@ -197,7 +199,12 @@ def test_a_formula_without_an_end_is_text() -> None:
     assert "$$" not in html
 
 
-@pytest.mark.parametrize("piece", ["$", "=", "\\(", "\\[\n", "$$\n", "[![a](b)](c)", "```\n"])
+@pytest.mark.parametrize("text", ["[answer]: 42", "[Paris]: <The capital>", "[1]: Smith2020"])
+def test_a_definition_is_not_taken_away(text: str) -> None:
+    assert escape(text, quote=False) in model_html(text)
+
+
+@pytest.mark.parametrize("piece", ["![", "$", "=", "\\(", "\\[\n", "$$\n", "[![a](b)](c)", "```\n"])
 def test_no_text_takes_long_to_show(piece: str) -> None:
     text = "$1" + piece * (60_000 // len(piece))  # the limit of a test is its judge
     assert model_html(text)

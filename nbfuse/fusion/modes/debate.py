@@ -66,7 +66,7 @@ async def debate(run: Run, answers: Sequence[Answer]) -> Outcome:
     )
     run.emit(RoundFinished(round=1, positions=tuple(positions)))
     moved = [Candidate(p.member, p.after) for p in positions if p.changed]
-    verdict, best = await decide(run, _distinct([*first, *moved]))
+    verdict, best = await decide(run, _distinct([*first, *moved]), [*first, *moved])
     return Outcome(best.text, verdict, positions=tuple(positions))
 
 

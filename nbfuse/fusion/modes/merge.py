@@ -80,7 +80,7 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
         order=tuple(candidate.member for candidate in ballot.candidates),
         seed=ballot.seed,
     )
-    return Outcome(text, verdict, analysis)
+    return Outcome(ballot.with_names(text), verdict, analysis)
 
 
 async def _analyse(run: Run, ballot: Ballot) -> Analysis:
