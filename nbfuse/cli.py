@@ -30,7 +30,16 @@ from nbfuse.core.types import FusionResult, to_json
 from nbfuse.fusion import engine
 from nbfuse.fusion.plan import make_plan
 from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
-from nbfuse.report import MODEL_HEADS, known_models, model_row, plan_text, pool_line
+from nbfuse.report import (
+    LOCAL_HEADS,
+    MODEL_HEADS,
+    fit_rows,
+    known_models,
+    local_rows,
+    model_row,
+    plan_text,
+    pool_line,
+)
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -81,10 +90,16 @@ def parser() -> Parser:
     ask.add_argument("prompt", help="the question; - reads it from standard input")
     add_run_options(ask)
     ask.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    pull = add("pull", _pull, "fetch the weights of a local model")
+    pull.add_argument(
+        "model", help="local:NAME, local:NAME:QUANTISATION or hf:owner/repo/file.gguf"
+    )
     models = add("models", _models, "list the models that can be asked")
     models.add_argument("search", nargs="?", default="", help="only those with this word")
+    models.add_argument("--local", action="store_true", help="those that run on this machine")
     models.add_argument("--json", action="store_true", help="print them as JSON")
     doctor = add("doctor", _doctor, "say what is installed, what works, and how to mend the rest")
+    doctor.add_argument("--fit", metavar="MODEL", help="how a local model fits into memory")
     doctor.add_argument("--json", action="store_true", help="print it as JSON")
     return made
 
@@ -186,7 +201,21 @@ def _print_result(result: FusionResult) -> None:
     console.print(table)
 
 
+def _pull(options: argparse.Namespace) -> int:
+    from nbfuse.local.download import pull
+
+    print(pull(options.model, lambda text: print(text, file=sys.stderr)))
+    return OK
+
+
 def _models(options: argparse.Namespace) -> int:
+    if options.local:
+        rows = local_rows(options.search)
+        if options.json:
+            print(to_json([dict(zip(LOCAL_HEADS, row, strict=True)) for row in rows]))
+        else:
+            _print_table(LOCAL_HEADS, rows)
+        return OK if rows else FAILED
     found, troubles = asyncio.run(known_models(options.search))
     if options.json:
         print(to_json([{"spec": spec, "info": info} for spec, info in found]))
@@ -197,14 +226,21 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    if options.fit is not None:
+        heads, rows = fit_rows(options.fit.removeprefix("local:"))
+        if options.json:
+            print(to_json([dict(zip(heads, row, strict=True)) for row in rows]))
+        else:
+            _print_table(heads, rows)
+        return OK if rows else FAILED
     from nbfuse.doctor import examine
 
     findings = examine()
     if options.json:
         print(json.dumps([finding._asdict() for finding in findings]))
     else:
-        rows = [("ok" if f.ok else "missing", f.what, f.found, f.fix) for f in findings]
-        _print_table(("state", "what", "found", "to mend it"), rows)
+        lines = [("ok" if f.ok else "missing", f.what, f.found, f.fix) for f in findings]
+        _print_table(("state", "what", "found", "to mend it"), lines)
     return OK if all(finding.ok for finding in findings if finding.needed) else FAILED
 
 

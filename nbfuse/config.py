@@ -83,7 +83,7 @@ def default_pool(folder: Path | None = None) -> Chosen:
             return Chosen(pool, f"the only pool in {source.path}")
     if openrouter_key() is not None:
         return Chosen(CLOUD, "there is an OpenRouter key")
-    if catalog()["ministral-3b"].path().is_file():
+    if catalog()["ministral-3b"].here:
         return Chosen(LOCAL, "there is no key, and the 3B model is on this machine")
     return Chosen(TINY, "there is no key and no larger local model")
 

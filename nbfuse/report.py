@@ -8,7 +8,9 @@ from nbfuse.config import default_pool, pools
 from nbfuse.core.errors import ModelError
 from nbfuse.core.pool import Pool
 from nbfuse.fusion.plan import Plan, tokens_in
-from nbfuse.local.catalog import catalog
+from nbfuse.local.catalog import catalog, from_file
+from nbfuse.local.speeds import speeds
+from nbfuse.local.weights import elsewhere
 from nbfuse.providers.protocol import ModelInfo
 from nbfuse.providers.registry import openrouter, openrouter_key
 
@@ -53,7 +55,7 @@ async def known_models(search: str = "") -> tuple[list[tuple[str, ModelInfo]], l
 
     Asks OpenRouter's list only where there is a key; `search` keeps what has that word in its name.
     """
-    found = [(f"local:{name}", m.info(name)) for name, m in catalog().items() if m.path().is_file()]
+    found = [(f"local:{name}", m.info(name)) for name, m in catalog().items() if m.here]
     troubles = []
     if openrouter_key() is None:
         troubles.append("OpenRouter: no key (set OPENROUTER_API_KEY).")
@@ -64,6 +66,41 @@ async def known_models(search: str = "") -> tuple[list[tuple[str, ModelInfo]], l
             troubles.append(f"{error.message} {error.hint}")
     word = search.lower()
     return [(s, info) for s, info in found if word in f"{s} {info.name}".lower()], troubles
+
+
+LOCAL_HEADS = ("model", "size", "fits", "here", "licence", "tokens/s here")
+
+
+def local_rows(search: str = "") -> list[tuple[str, str, str, str, str, str]]:
+    """Every local model: how large it is, whether it fits and is here, its licence, its speed."""
+    from nbfuse.local.fit import fits
+    from nbfuse.local.memory import gib
+
+    rates, word = speeds(), search.lower()
+    found = catalog() | {name: from_file(path) for name, path in elsewhere().items()}
+    return [
+        (
+            f"local:{name}",
+            gib(model.size) if model.size else "?",
+            {True: "yes", False: "no", None: "?"}[fits(model)],
+            "yes" if model.here else "no",
+            model.license or "?",
+            f"{rates[name]:g}" if name in rates else "",
+        )
+        for name, model in found.items()
+        if word in f"{name} {model.expertise}".lower()
+    ]
+
+
+def fit_rows(name: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Heads and lines of the table that tells how a model fits."""
+    from nbfuse.local.fit import SMALL, table
+    from nbfuse.local.memory import available, gib
+
+    heads = ("quantisation", "size", "memory", f"here, {gib(available())} free")
+    small = tuple(f"{size} GiB machine" for size in SMALL)
+    lines = [(f.quantisation, f.size, f.memory, f.here, *f.small) for f in table(name)]
+    return heads + small, lines
 
 
 def model_row(spec: str, info: ModelInfo) -> tuple[str, str, str, str]:

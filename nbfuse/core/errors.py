@@ -19,7 +19,8 @@
         ├── BadResponseError     the server answered with something unusable
         ├── StreamBrokenError    the answer stopped in the middle; `partial_text` is kept
         ├── DeadlineError        the answer took too long
-        └── OutOfMemoryError     a local model does not fit; `needed`, `available` in bytes
+        ├── OutOfMemoryError     a local model does not fit; `needed`, `available` in bytes
+        └── DownloadError        weights could not be fetched; what has come is kept
 
     KeyboardInterrupt
     └── Stopped                  the run was interrupted; no `except Exception` swallows it
@@ -152,6 +153,10 @@ class OutOfMemoryError(ModelError):
         super().__init__(message, hint)
         self.needed = needed
         self.available = available
+
+
+class DownloadError(ModelError):
+    """Weights could not be fetched whole; what has come is kept, and goes on from there."""
 
 
 class Stopped(KeyboardInterrupt):

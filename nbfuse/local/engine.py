@@ -29,7 +29,9 @@ from nbfuse.core.errors import (
     OutOfMemoryError,
     ProviderUnavailableError,
 )
+from nbfuse.local import memory
 from nbfuse.local.catalog import LocalModel, check_file
+from nbfuse.local.gguf import read_header
 from nbfuse.paths import cache_folder
 
 INSTALL = "Install the engine: pip install 'nbfuse[local]'"
@@ -64,7 +66,7 @@ class Engine:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._owner = 0
-        self._servers: dict[tuple[LocalModel, int, int], Server] = {}
+        self._servers: dict[tuple[object, ...], Server] = {}
         self._log = Path(os.devnull)
         self._key = ""
 
@@ -74,15 +76,17 @@ class Engine:
         alive = self._child is not None and self._child.poll() is None
         return self._child.pid if alive and self._child else None
 
-    def serve(self, model: LocalModel) -> Server:
+    def serve(self, model: LocalModel, name: str = "") -> Server:
         """Where `model` answers; starts the child and loads the model where needed.
+
+        `name` is what errors call it.
 
         Raises `ModelNotFoundError`, `ModelFileError`, `OutOfMemoryError` or
         `ProviderUnavailableError`.
         """
-        path = check_file(model)
-        about = path.stat()
-        file = (model, about.st_mtime_ns, about.st_size)  # a file that was replaced is another one
+        path = check_file(model, name)
+        about = path.stat()  # a file that was replaced is another one
+        file = (path, about.st_mtime_ns, about.st_size, model.context, model.slots, model.threads)
         with self._lock:
             child = self._running_child()
             if file not in self._servers:
@@ -144,12 +148,13 @@ class Engine:
     def _load(self, child: subprocess.Popen[str], model: LocalModel, path: Path) -> str:
         assert child.stdin is not None
         assert child.stdout is not None
+        way = memory.choose(path.name, read_header(path), model.context, memory.available())
         mark = self._log.stat().st_size if self._log.exists() else 0
         request = {
             "path": str(path),
-            "context": model.context,
             "slots": model.slots,
             "threads": model.threads or cores(),
+            **way._asdict(),
         }
         try:
             child.stdin.write(msgspec.json.encode(request).decode() + "\n")

@@ -6,20 +6,21 @@ import asyncio
 import contextlib
 import re
 import threading
+import time
 import typing
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from nbfuse.core import errors
 from nbfuse.core.types import Call, Chunk, Message
-from nbfuse.local.catalog import LocalModel, catalog, check_file, find, from_file
+from nbfuse.local.catalog import LocalModel, catalog, check_file, find
 from nbfuse.local.engine import engine
+from nbfuse.local.speeds import keep_speed
 from nbfuse.providers.http import Limits
 from nbfuse.providers.keys import Secret
 from nbfuse.providers.openai import OpenAI
@@ -40,20 +41,17 @@ ENGINE_LIMITS = Limits(first_s=600.0, idle_s=600.0, quiet_s=600.0, keep_alive=Fa
 
 
 class Local:
-    """Answers calls for the models of the catalog, and for GGUF files when `files` is true."""
+    """Answers calls for the models of the catalog, or for files as `lookup` finds them by name."""
 
     local = True
 
-    def __init__(self, *, files: bool = False) -> None:
-        self._files = files
-
-    def _model(self, name: str) -> LocalModel:
-        return from_file(Path(name)) if self._files else find(name)
+    def __init__(self, lookup: Callable[[str], LocalModel] = find) -> None:
+        self._model = lookup
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield the answer as it is generated; closing the iterator stops the computation."""
         model = self._model(call.model)
-        server = await _off_loop(partial(engine.serve, model))
+        server = await _off_loop(partial(engine.serve, model, call.model))
         client = OpenAI(
             server.base_url,
             Secret(server.key),
@@ -61,8 +59,14 @@ class Local:
             limits=ENGINE_LIMITS,
         )
         try:
+            begun: float | None = None
             async with aclosing(client.stream(_suited(call, model))) as chunks:
                 async for chunk in chunks:
+                    if begun is None and chunk.text:
+                        begun = time.monotonic()
+                    if chunk.usage and begun is not None:
+                        tokens = chunk.usage.completion_tokens - 1
+                        keep_speed(call.model, tokens, time.monotonic() - begun)
                     free = chunk.usage and msgspec.structs.replace(chunk.usage, cost=Decimal(0))
                     yield msgspec.structs.replace(chunk, model=call.model, usage=free)
         except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
@@ -76,9 +80,9 @@ class Local:
 
     async def models(self) -> list[ModelInfo]:
         """List the catalog's models whose file is there."""
-        if self._files:
+        if self._model is not find:
             return []
-        return [model.info(name) for name, model in catalog().items() if model.path().is_file()]
+        return [model.info(name) for name, model in catalog().items() if model.here]
 
     async def describe(self, models: Sequence[str]) -> list[ModelInfo]:
         """Tell what the catalog says of each model; of an unknown one, nothing."""
@@ -87,7 +91,7 @@ class Local:
     def _describe(self, model: str) -> ModelInfo:
         try:
             found = self._model(model)
-            check_file(found)
+            check_file(found, model)
         except errors.ModelNotFoundError as error:  # asking it will say the same
             return ModelInfo(id=model, local=True, missing=str(error).replace("\n", " "))
         return found.info(model)
@@ -136,6 +140,7 @@ def _suited(call: Call, model: LocalModel) -> Call:
         call,
         messages=tuple(messages),
         temperature=model.temperature if call.temperature is None else call.temperature,
+        top_p=model.top_p if call.top_p is None else call.top_p,
         max_tokens=call.max_tokens or model.max_tokens,
     )
 

@@ -26,6 +26,7 @@ def settings(request: dict[str, Any], key: str) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = request["threads"]
     chosen = {
         "n_ctx": request["context"],  # shared by the slots; the default is the trained 262,144
+        "no_extra_bufts": not request["repack"],
         "n_parallel": request["slots"],
         "kv_unified": True,
         "warmup": False,
@@ -42,6 +43,8 @@ def settings(request: dict[str, Any], key: str) -> Any:
         if not hasattr(params, name):
             raise AttributeError(f"this xllamacpp has no setting {name!r}")
         setattr(params, name, value)
+    if request["kv"] == "q8_0":
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     return params
 
 

@@ -15,9 +15,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from nbfuse.config import pools
 from nbfuse.core.errors import NbfuseError
 from nbfuse.core.pool import ANSWER_KINDS, MODES
+from nbfuse.notebook.commands import COMMANDS
 
 _LINE = re.compile(r"\s*(?:\w+\s*=\s*)?(?P<magic>%%?)fuse\s+(?P<rest>.*)$", re.DOTALL)
-_COMMANDS = ("models", "pool", "last", "help")
 _FREE = ("-o", "--out", "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed")
 
 
@@ -35,7 +35,7 @@ def fuse_matcher(context: CompletionContext) -> SimpleMatcherResult:
     if word.startswith("--") and "=" in word:
         before, _, word = word.partition("=")
     if found["magic"] == "%":
-        choices = list(_COMMANDS) if not words else []
+        choices = list(COMMANDS) if not words else []
     else:
         choices = _choices(before, word)
     # the completer replaces `token`, which it cuts at ":", "," and "-": give what follows the cut
@@ -79,7 +79,7 @@ def _specs() -> list[str]:
     from nbfuse.providers.registry import openrouter_url
 
     kept = kept_models(openrouter_url(), max_age_s=float("inf")) or []
-    local = [f"local:{name}" for name, model in catalog().items() if model.path().is_file()]
+    local = [f"local:{name}" for name, model in catalog().items() if model.here]
     return local + [f"openrouter:{info.id}" for info in kept]
 
 

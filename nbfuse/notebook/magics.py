@@ -19,24 +19,16 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.display import display
 from traitlets import Bool, Enum, Float, Int, TraitError, Unicode
 
-from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
+from nbfuse.core.errors import ConfigError, Stopped
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import MODES, Pool
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook import completion
+from nbfuse.notebook.commands import run_command
 from nbfuse.notebook.interpolate import interpolate
 from nbfuse.notebook.runner import interrupts_call, runner
 from nbfuse.notebook.view import StatusView, bundle, can_update
 from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
-
-HELP = """\
-%%fuse [options]        ask a pool what stands below the line
-%fuse --help            the options of such a cell
-%fuse models [WORD]     models that can be asked, with context and price
-%fuse pool              pools by name, and the default
-%fuse last              the last result again
-%fuse help              this page
-"""
 
 STOP_S = 2.0  # for the streams to close after an interrupt; they need some 20 ms
 
@@ -94,7 +86,7 @@ class Fuse(Magics):
         """
         words = _words(line)
         if cell is None:
-            return self._command(words)
+            return run_command(words, self.last, parser().print_help)
         try:
             return self._ask(words, cell)
         except Stopped:
@@ -193,36 +185,6 @@ class Fuse(Magics):
         preset = {name: getattr(self, name) for name in names}
         preset["deadline_s"] = self.deadline
         return {name: value for name, value in preset.items() if value not in (None, "")}
-
-    def _command(self, words: list[str]) -> FusionResult | None:
-        from nbfuse import report
-
-        match words or ["help"]:
-            case ["--help" | "-h"]:
-                parser().print_help()
-            case ["help"]:
-                print(HELP)
-            case ["models", *search]:
-                found, troubles = runner.run(report.known_models(" ".join(search)))
-                for row in (report.MODEL_HEADS, *(report.model_row(*model) for model in found)):
-                    print("{:<40} {:>10}  {:<24} {}".format(*row).rstrip())
-                print("\n".join(troubles))
-            case ["pool" | "pools"]:
-                print(report.pools_text())
-            case ["last"]:
-                if self.last is None:
-                    raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
-                return self.last
-            case ["pool" | "pools" | "last" | "help" as word, *rest]:
-                raise ConfigError(
-                    f"%fuse {word} takes no {' '.join(rest)!r}.", f"Try: %fuse {word}"
-                )
-            case [word, *rest]:
-                hint = "A question goes into a cell that begins with %%fuse."
-                if not rest:
-                    hint = f"{did_you_mean(word, ('models', 'pool', 'last', 'help'))} {hint}"
-                raise ConfigError(f"%fuse has no command {word!r}.", hint)
-        return None
 
 
 async def _listen(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from nbfuse.core.errors import ConfigError, did_you_mean
-from nbfuse.local.catalog import catalog
+from nbfuse.local.catalog import LocalModel, catalog, find, from_file, from_hub
 from nbfuse.providers.keys import Secret, find_key, keyring_key
 from nbfuse.providers.protocol import Provider
 
@@ -120,18 +121,26 @@ def _openai(rest: str) -> _Found:
 
 
 def _local(model: str) -> _Found:
-    return _local_provider(files=False), model
+    return _local_provider(find), model
 
 
 def _gguf(path: str) -> _Found:
-    return _local_provider(files=True), path
+    return _local_provider(_file), path
+
+
+def _file(path: str) -> LocalModel:
+    return from_file(Path(path))
+
+
+def _hf(file: str) -> _Found:
+    return _local_provider(from_hub), file
 
 
 @functools.cache
-def _local_provider(files: bool) -> Provider:
+def _local_provider(lookup: Callable[[str], LocalModel]) -> Provider:
     from nbfuse.local.provider import Local
 
-    return Local(files=files)
+    return Local(lookup)
 
 
 _BUILDERS: dict[str, Callable[[str], _Found]] = {
@@ -139,6 +148,7 @@ _BUILDERS: dict[str, Callable[[str], _Found]] = {
     "openai": _openai,
     "local": _local,
     "gguf": _gguf,
+    "hf": _hf,
 }
 
 

@@ -209,7 +209,8 @@ def test_its_log_is_in_the_cache_folder_and_nothing_is_printed(
     fresh: Engine, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.gguf"
-    broken.write_bytes(b"hello")
+    whole = catalog()["tiny-calc"].path().read_bytes()
+    broken.write_bytes(whole.replace(b"mistral3", b"nosuch99"))
     with pytest.raises(errors.ModelFileError):
         fresh.serve(from_file(broken))
     (log,) = cache_folder().glob("engine-*.log")
@@ -222,7 +223,7 @@ def test_its_log_is_in_the_cache_folder_and_nothing_is_printed(
     [
         (b"", "GGUF"),
         (b"this is not a model, it is a text", "GGUF"),
-        ("truncated", "data"),
+        ("truncated", "should have"),
         ("unknown architecture", "architecture"),
     ],
 )

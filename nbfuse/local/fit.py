@@ -1,0 +1,118 @@
+"""What fits where: a model's quantisations against this machine, and smaller ones."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from nbfuse.core.errors import ConfigError, ModelFileError, OutOfMemoryError
+from nbfuse.local.catalog import LocalModel, Quant, find
+from nbfuse.local.gguf import Header, read_header
+from nbfuse.local.memory import (
+    GIB,
+    LEAST_CONTEXT,
+    Setting,
+    available,
+    choose,
+    gib,
+    longest_context,
+    need,
+    settings,
+)
+
+SYSTEM = 0.75 * GIB  # of a small machine: the system and a browser with little in it
+SMALL = (4, 8)  # GiB of the machines that the table shows beside this one
+_Q4_K_SHARE = 0.69  # of a Q4_K_M file, by bytes: the rest is kept in more bits
+
+
+class Fit(NamedTuple):
+    """One line of the table: a quantisation, its size, what it takes, and how it fits where."""
+
+    quantisation: str
+    size: str
+    memory: str
+    here: str
+    small: tuple[str, ...]
+
+
+def table(name: str) -> list[Fit]:
+    """How each quantisation of a model fits; raises `ModelNotFoundError`."""
+    model, free = find(name), available()
+    quants = model.quants or (Quant(model.quantisation or "the file", model.size or 0),)
+    lines = []
+    for quant in quants:
+        one = msgspec.structs.replace(model, quant=quant.name if model.quants else "")
+        header = head(one)
+        if header is None:
+            continue
+        lines.append(
+            Fit(
+                quant.name,
+                gib(header.size),
+                gib(need(header, next(settings(model.context))).total),
+                _way(header, model.context, free),
+                tuple(_way(header, model.context, int(g * GIB - SYSTEM)) for g in SMALL),
+            )
+        )
+    return lines
+
+
+def fits(model: LocalModel) -> bool | None:
+    """Whether a model fits into what is free now; None where that can't be told."""
+    try:
+        header = head(model)
+        if header is None:
+            return None
+        choose("", header, model.context, available())
+    except OutOfMemoryError:
+        return False
+    except (ConfigError, ModelFileError):
+        return None
+    return True
+
+
+def head(model: LocalModel) -> Header | None:
+    """The head of the model's file, or what it will be; None where nothing is known."""
+    path = model.path()
+    if path is not None and path.is_file():
+        return read_header(path)
+    shape, size = model.shape, model.size
+    if shape is None or size is None:
+        return None
+    name = shape.architecture
+    packed = int(size * _Q4_K_SHARE) if model.quantisation.startswith("Q4_K") else 0
+    return Header(
+        {
+            "general.architecture": name,
+            "tokenizer.ggml.tokens": shape.vocabulary,
+            "tokenizer.ggml.merges": shape.merges,
+            f"{name}.block_count": shape.layers,
+            f"{name}.embedding_length": shape.width,
+            f"{name}.feed_forward_length": shape.inner,
+            f"{name}.attention.head_count_kv": shape.kv_heads,
+            f"{name}.attention.key_length": shape.head_size,
+            f"{name}.attention.value_length": shape.head_size,
+            f"{name}.attention.sliding_window": shape.window,
+            f"{name}.context_length": model.trained_context or model.context,
+        },
+        {12: packed},
+        size,
+    )
+
+
+def _way(header: Header, context: int, free: int) -> str:
+    try:
+        return _said(choose("", header, context, free))
+    except OutOfMemoryError:
+        smallest = Setting(context, "q8_0", repack=False)
+        longest = longest_context(header, smallest, free)
+        if longest < LEAST_CONTEXT:
+            return "no"
+        return _said(smallest._replace(context=longest))
+
+
+def _said(way: Setting) -> str:
+    extras = [] if way.repack else ["weights as they are"]
+    extras += ["small cache"] if way.kv == "q8_0" else []
+    return ", ".join([f"{way.context:,} tokens", *extras])

@@ -1,0 +1,66 @@
+"""`%fuse COMMAND`: what can be asked about models and pools, without asking a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nbfuse.core.errors import ConfigError, did_you_mean
+from nbfuse.core.types import FusionResult
+from nbfuse.notebook.runner import runner
+
+HELP = """\
+%%fuse [options]        ask a pool what stands below the line
+%fuse --help            the options of such a cell
+%fuse models [WORD]     models that can be asked, with context and price
+%fuse models --local    those of this machine: size, whether they fit, licence, speed
+%fuse pull MODEL        fetch the weights of a local model
+%fuse pool              pools by name, and the default
+%fuse last              the last result again
+%fuse help              this page
+"""
+COMMANDS = ("models", "pull", "pool", "last", "help")
+
+
+def run_command(
+    words: Sequence[str], last: FusionResult | None, print_options: Callable[[], None]
+) -> FusionResult | None:
+    """Print what the command asks for; the value of `last`. Raises an `NbfuseError`."""
+    from nbfuse import report
+
+    match list(words) or ["help"]:
+        case ["--help" | "-h"]:
+            print_options()
+        case ["help"]:
+            print(HELP)
+        case ["pull", spec]:
+            from nbfuse.local.download import pull
+
+            print(f"It is in {pull(spec, print)}")
+        case ["models", "--local", *search]:
+            _print_columns([report.LOCAL_HEADS, *report.local_rows(" ".join(search))])
+        case ["models", *search]:
+            found, troubles = runner.run(report.known_models(" ".join(search)))
+            _print_columns([report.MODEL_HEADS, *(report.model_row(*one) for one in found)])
+            print("\n".join(troubles))
+        case ["pool" | "pools"]:
+            print(report.pools_text())
+        case ["last"]:
+            if last is None:
+                raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
+            return last
+        case ["pool" | "pools" | "last" | "help" as word, *rest]:
+            raise ConfigError(f"%fuse {word} takes no {' '.join(rest)!r}.", f"Try: %fuse {word}")
+        case ["pull", *_]:
+            raise ConfigError("%fuse pull takes one model.", "Try: %fuse pull local:ministral-3b")
+        case [word, *rest]:
+            hint = "A question goes into a cell that begins with %%fuse."
+            if not rest:
+                hint = f"{did_you_mean(word, COMMANDS)} {hint}"
+            raise ConfigError(f"%fuse has no command {word!r}.", hint)
+    return None
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,181 @@
+"""`nbfuse pull` against a hub on loopback: whole, broken off, corrupted, too large, away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import hub
+import pytest
+
+from nbfuse.local.catalog import catalog, from_hub
+
+pytest.importorskip("huggingface_hub")
+PADDING = 20_000_000  # a tiny model and zeros behind it, so that the middle can be met
+NAME = "Model-Q4_K_M.gguf"
+SPEC = f"hf:{hub.REPO}/{NAME}"
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return catalog()["tiny-calc"].path().read_bytes() + bytes(PADDING)
+
+
+@pytest.fixture
+def server(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub.Hub]:
+    files = {NAME: content, "mmproj-Q4_K_M.gguf": b"GGUF", "README.md": b"hello"}
+    with hub.running(files) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.endpoint)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        yield running
+
+
+def pull(spec: str = SPEC, *before: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*before, sys.executable, "-m", "nbfuse", "pull", spec],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def own(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "config" / "nbfuse"
+    folder.mkdir(parents=True)
+    (folder / "models.toml").write_text(text)
+
+
+MINE = f"""
+[mine]
+repo = "{hub.REPO}"
+quants = [{{ name = "Q4_K_M", bytes = 20_000_000 }}, {{ name = "Q8_0", bytes = 1 }}]
+license = "MIT"
+"""
+
+
+def test_a_pulled_model_answers(server: hub.Hub, content: bytes, tmp_path: Path) -> None:
+    own(tmp_path, MINE)
+    assert not catalog()["mine"].here
+    done = pull("local:mine")
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.strip())
+    assert path.read_bytes() == content
+    assert "licence: MIT" in done.stderr
+    assert "100%" in done.stderr  # the bar
+    assert catalog()["mine"].path() == path
+    words = ("ask", "-m", "local:mine", "-j", "local:tiny-judge", "What is 12 + 30?")
+    told = subprocess.run(
+        [sys.executable, "-m", "nbfuse", *words], capture_output=True, text=True, check=False
+    )
+    assert "42" in told.stdout
+    asked = len(server.ranges)
+    again = pull("local:MINE".lower())
+    assert "here already" in again.stderr
+    assert len(server.ranges) == asked
+
+
+def test_a_quantisation_is_named_behind_the_model(server: hub.Hub, tmp_path: Path) -> None:
+    own(tmp_path, MINE)
+    done = pull("local:mine:q8_0")
+    assert done.returncode == 1
+    assert "has no file for Q8_0" in done.stderr
+    assert "has no quantisation 'q9'" in pull("local:mine:q9").stderr
+
+
+def test_a_dropped_connection_goes_on_where_it_broke(server: hub.Hub, content: bytes) -> None:
+    server.drop_at = 15_000_000  # the client writes ten million at once
+    done = pull()
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).read_bytes() == content
+    first, second = server.ranges
+    assert first is None
+    assert second is not None, "it began anew"
+
+
+def test_a_wrong_checksum_is_refused_and_the_file_is_taken_away(server: hub.Hub) -> None:
+    server.corrupt = True
+    done = pull()
+    assert done.returncode == 1
+    assert "its checksum differs" in done.stderr
+    assert not from_hub(f"{hub.REPO}/{NAME}").here
+    server.corrupt = False
+    assert pull().returncode == 0  # and it can be had again
+
+
+def test_the_disk_is_looked_at_before_anything_is_fetched(server: hub.Hub) -> None:
+    server.claims = 10**15
+    done = pull()
+    assert done.returncode == 1
+    assert "on the disk" in done.stderr
+    assert "HF_HOME" in done.stderr
+    assert not server.ranges
+
+
+def test_a_disk_that_fills_up_is_said_and_no_half_file_is_a_model(
+    server: hub.Hub, content: bytes, tmp_path: Path
+) -> None:
+    alone = ("unshare", "--user", "--map-root-user", "--mount")
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("a small disk of its own needs user namespaces (Linux, unshare)")
+    server.files[NAME] = content + bytes(150_000_000)
+    server.claims = 1  # so that the look before lets it through
+    home = tmp_path / "hf"
+    home.mkdir()
+    script = 'mount -t tmpfs -o size=110m small "$HF_HOME" && "$@"; code=$?; '
+    script += 'find "$HF_HOME" -name "*.gguf" | wc -l >&2; exit $code'
+    done = pull(SPEC, *alone, "bash", "-c", script, "bash")
+    assert done.returncode == 1
+    assert "The disk is full" in done.stderr
+    assert done.stderr.splitlines()[-1] == "0"
+
+
+def test_a_hub_that_is_down_is_an_error_that_says_what_to_do(
+    server: hub.Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    done = pull()
+    assert done.returncode == 1
+    assert "DownloadError" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_offline_is_honoured(server: hub.Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "Unset HF_HUB_OFFLINE" in pull().stderr
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("NBFUSE_LOCAL_ONLY", "1")
+    assert "PrivacyError" in pull().stderr
+    assert not server.ranges
+
+
+def test_an_unknown_repository_or_file_is_named(server: hub.Hub) -> None:
+    assert "no repository" in pull("hf:who/what/x.gguf").stderr
+    assert "Did you mean" in pull(f"hf:{hub.REPO}/Model-Q4_K_S.gguf").stderr
+    assert "Name local:MODEL" in pull("tiny-calc").stderr
+
+
+def test_an_interrupted_pull_leaves_no_file_and_goes_on_later(
+    server: hub.Hub, content: bytes
+) -> None:
+    server.files[NAME] = content + bytes(300_000_000)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "nbfuse", "pull", SPEC], stderr=subprocess.PIPE, text=True
+    )
+    folder = Path(os.environ["HF_HOME"])
+    end = time.monotonic() + 20
+    while not list(folder.rglob("*.incomplete")) and time.monotonic() < end:
+        time.sleep(0.005)
+    child.send_signal(2)
+    _, said = child.communicate(timeout=20)
+    assert child.returncode == 130, said
+    assert "goes on where it stopped" in said
+    assert "Traceback" not in said
+    assert not from_hub(f"{hub.REPO}/{NAME}").here
