@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.pool import SETTINGS, Pool, make_pool
 from nbfuse.local.catalog import catalog
-from nbfuse.paths import config_folder
+from nbfuse.paths import config_folder, is_local_only
 from nbfuse.providers.registry import openrouter_key
 
 TINY = Pool(
@@ -69,8 +69,11 @@ def load_pool(name: str, folder: Path | None = None) -> Pool:
     return known[name]
 
 
-def default_pool(folder: Path | None = None) -> Chosen:
-    """The configured pool, else the best that this machine can run; raises `ConfigError`."""
+def default_pool(folder: Path | None = None, *, local_only: bool = False) -> Chosen:
+    """The configured pool, else the best that this machine can run; raises `ConfigError`.
+
+    With `local_only`, or on a machine that is so, a key alone chooses no cloud pool.
+    """
     for source in _sources(folder or Path.cwd()):
         if source.default is not None:
             try:
@@ -81,11 +84,14 @@ def default_pool(folder: Path | None = None) -> Chosen:
         if len(source.pools) == 1:
             (pool,) = source.pools.values()
             return Chosen(pool, f"the only pool in {source.path}")
-    if openrouter_key() is not None:
+    why = "there is no key"
+    if local_only or is_local_only():
+        why = "nothing may leave this machine"
+    elif openrouter_key() is not None:
         return Chosen(CLOUD, "there is an OpenRouter key")
     if catalog()["ministral-3b"].here:
-        return Chosen(LOCAL, "there is no key, and the 3B model is on this machine")
-    return Chosen(TINY, "there is no key and no larger local model")
+        return Chosen(LOCAL, f"{why}, and the 3B model is on this machine")
+    return Chosen(TINY, f"{why} and no larger local model is here")
 
 
 def _sources(folder: Path) -> Iterator[_Source]:

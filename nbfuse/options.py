@@ -61,6 +61,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--deadline", type=float, metavar="S", help="seconds after which the run ends")
     add("--max-tokens", type=int, metavar="N", help="limit of each answer")
     add("--temperature", type=float, metavar="T", help="0 is the most likely answer, 1 is free")
+    add("--local-only", action="store_const", const=True, help="let nothing leave this machine")
     add("--seed", type=int, metavar="N", help="makes sampling and shuffling repeatable")
     add("--dry-run", action="store_true", help="say who would be asked and the price; ask nobody")
 
@@ -80,7 +81,7 @@ def pool_of(
     if name is not None:
         pool, reason = choose(str(name), {}), "as asked"
     else:
-        pool, reason = default_pool()
+        pool, reason = default_pool(local_only=bool(chosen.get("local_only")))
     if members is not None:
         specs = tuple(part.strip() for part in str(members).split(",") if part.strip())
         pool = msgspec.structs.replace(pool, members=specs, quorum=None, anchor=None, name="")
@@ -90,7 +91,7 @@ def pool_of(
 
 _FIELDS = {"deadline": "deadline_s"}
 _NAMES = ("pool", "models", "judge", "mode", "answer", "quorum", "deadline", "max_tokens",
-          "temperature", "seed")  # fmt: skip
+          "temperature", "local_only", "seed")  # fmt: skip
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:

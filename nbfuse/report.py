@@ -11,6 +11,7 @@ from nbfuse.fusion.plan import Plan, tokens_in
 from nbfuse.local.catalog import catalog, from_file
 from nbfuse.local.speeds import speeds
 from nbfuse.local.weights import elsewhere
+from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo
 from nbfuse.providers.registry import openrouter, openrouter_key
 
@@ -57,7 +58,9 @@ async def known_models(search: str = "") -> tuple[list[tuple[str, ModelInfo]], l
     """
     found = [(f"local:{name}", m.info(name)) for name, m in catalog().items() if m.here]
     troubles = []
-    if openrouter_key() is None:
+    if is_local_only():
+        troubles.append("OpenRouter: not asked, this machine is local only (NBFUSE_LOCAL_ONLY).")
+    elif openrouter_key() is None:
         troubles.append("OpenRouter: no key (set OPENROUTER_API_KEY).")
     else:
         try:

@@ -12,6 +12,7 @@ import msgspec
 from nbfuse._version import __version__
 from nbfuse.core.errors import no_answer
 from nbfuse.core.events import Event, RunFinished, RunPlanned
+from nbfuse.core.fence import stay_inside
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict
 from nbfuse.fusion.candidates import candidates
@@ -57,6 +58,8 @@ async def stream(
 
 
 async def _drive(run: Run) -> None:
+    if run.plan.pool.local_only:
+        stay_inside()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     run.emit(announcement(run.plan, started_at))
     dispatch = Dispatch(run)

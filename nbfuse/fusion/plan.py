@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from nbfuse.core.errors import BudgetError, ConfigError, PrivacyError, PromptError
 from nbfuse.core.errors import did_you_mean as near
+from nbfuse.core.fence import stay_inside
 from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Message, Price
 from nbfuse.fusion.parts import split
+from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo, Provider
 from nbfuse.providers.registry import Target, resolve
 
@@ -63,6 +67,10 @@ async def make_plan(prompt: str, pool: Pool) -> Plan:
             f"The prompt holds half a character at position {error.start}.",
             "Take it out, or read its source with errors='replace'.",
         ) from error
+    if is_local_only():
+        pool = msgspec.structs.replace(pool, local_only=True)
+    if pool.local_only:
+        stay_inside()
     specs = expand(pool.members)
     prompt = prompt.strip()  # a line break at its end is enough to lead a tiny model astray
     names = labels(specs)
@@ -122,9 +130,11 @@ def _anchor(pool: Pool, names: tuple[str, ...], specs: tuple[str, ...]) -> int:
 def _check_privacy(pool: Pool, targets: Sequence[Target]) -> None:
     outside = sorted({target.spec for target in targets if not target.provider.local})
     if pool.local_only and outside:
+        hint = "Use local models, or set local_only = false."
+        if is_local_only():
+            hint = "Use local models: NBFUSE_LOCAL_ONLY holds for this whole machine."
         raise PrivacyError(
-            f"This pool is local only, but {', '.join(outside)} would leave this machine.",
-            "Use local models, or set local_only = false.",
+            f"This run is local only, but {', '.join(outside)} would leave this machine.", hint
         )
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from weakref import WeakKeyDictionary
 
 import httpx
 import msgspec
 
+from nbfuse.core import fence
 from nbfuse.providers.keys import Secret
 from nbfuse.providers.sse import EventReader, TooLargeError
 
@@ -110,11 +110,7 @@ _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = WeakKeyDictiona
 
 def is_loopback(url: str) -> bool:
     """Whether `url` names this machine and no other."""
-    host = httpx.URL(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return fence.is_loopback(httpx.URL(url).host)
 
 
 async def _client(address: Address) -> httpx.AsyncClient:
