@@ -44,6 +44,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     `schema` is a JSON schema that the answer must obey, `json_mode` asks for any JSON object,
     `grammar` is GBNF (local models only). `timeout_s` bounds the whole call, retries included.
+    `n` asks for several samples in one stream, `fresh` for an answer that owes nothing to what the
+    engine remembers of earlier prompts (both of local engines only).
     """
 
     model: str
@@ -58,6 +60,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     grammar: str | None = None
     top_logprobs: int | None = None
     timeout_s: float | None = None
+    n: int = 1
+    fresh: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -79,7 +83,10 @@ class TokenLogprob(msgspec.Struct, frozen=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A piece of a streamed answer; only what arrived is filled in."""
+    """A piece of a streamed answer; only what arrived is filled in.
+
+    `index` is the number of the sample that it belongs to.
+    """
 
     text: str = ""
     reasoning: str = ""
@@ -89,6 +96,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation_id: str | None = None
     model: str | None = None
     provider: str | None = None
+    index: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -20,6 +21,7 @@ from nbfuse.core import errors
 from nbfuse.core.types import Call, Chunk, Message
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
 from nbfuse.local.engine import engine
+from nbfuse.local.samples import Samples
 from nbfuse.local.speeds import keep_speed
 from nbfuse.providers.http import Limits
 from nbfuse.providers.keys import Secret
@@ -47,9 +49,20 @@ class Local:
 
     def __init__(self, lookup: Callable[[str], LocalModel] = find) -> None:
         self._model = lookup
+        self._samples: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Samples]]
+        self._samples = WeakKeyDictionary()
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield the answer as it is generated; closing the iterator stops the computation."""
+        model = self._model(call.model)
+        mine = self._samples.setdefault(asyncio.get_running_loop(), {})
+        if call.model not in mine:
+            mine[call.model] = Samples(self._ask, model.slots)
+        async with aclosing(mine[call.model].stream(_suited(call, model))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _ask(self, call: Call) -> AsyncGenerator[Chunk]:
         model = self._model(call.model)
         server = await _off_loop(partial(engine.serve, model, call.model))
         client = OpenAI(
@@ -60,11 +73,11 @@ class Local:
         )
         try:
             begun: float | None = None
-            async with aclosing(client.stream(_suited(call, model))) as chunks:
+            async with aclosing(client.stream(call)) as chunks:
                 async for chunk in chunks:
                     if begun is None and chunk.text:
                         begun = time.monotonic()
-                    if chunk.usage and begun is not None:
+                    if chunk.usage and begun is not None and call.n == 1:
                         tokens = chunk.usage.completion_tokens - 1
                         keep_speed(call.model, tokens, time.monotonic() - begun)
                     free = chunk.usage and msgspec.structs.replace(chunk.usage, cost=Decimal(0))

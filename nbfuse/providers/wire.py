@@ -67,6 +67,7 @@ class _Delta(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
+    index: int | None = None
     delta: _Delta | None = None
     message: _Delta | None = None  # from servers that answer a stream request in one piece
     finish_reason: str | None = None
@@ -116,9 +117,11 @@ def to_chunk(payload: Payload, generation_id: str | None) -> Chunk:
     """What one event says."""
     text = reasoning = ""
     finish: str | None = None
+    index = 0
     logprobs: tuple[TokenLogprob, ...] = ()
     if payload.choices:
         choice = payload.choices[0]
+        index = choice.index or 0
         delta = choice.delta or choice.message
         if delta is not None:
             content = delta.content
@@ -138,6 +141,7 @@ def to_chunk(payload: Payload, generation_id: str | None) -> Chunk:
         generation_id=generation_id or (str(payload.id) if payload.id is not None else None),
         model=payload.model,
         provider=payload.provider,
+        index=index,
     )
 
 
@@ -171,6 +175,10 @@ def write_request(call: Call, require_parameters: bool) -> bytes:
     for name in ("temperature", "top_p", "max_tokens", "seed", "grammar"):
         if (value := getattr(call, name)) is not None:
             body[name] = value
+    if call.n > 1:
+        body["n"] = call.n
+    if call.fresh:
+        body["cache_prompt"] = False
     if call.stop:
         body["stop"] = call.stop
     if call.schema is not None:

