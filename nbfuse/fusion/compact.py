@@ -10,8 +10,8 @@ import asyncio
 import math
 from collections.abc import Sequence
 
+from nbfuse.core.call import Call, Chunk, Message, TokenLogprob
 from nbfuse.core.errors import BadResponseError, ContextTooLongError, ModelError
-from nbfuse.core.types import Call, Chunk, Message, TokenLogprob
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.run import Draft, Run
 

@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from nbfuse.core.call import Call, Chunk
 from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
 from nbfuse.core.events import (
     MemberDelta,
@@ -15,7 +16,7 @@ from nbfuse.core.events import (
     MemberStarted,
     QuorumReached,
 )
-from nbfuse.core.types import Answer, Call, Chunk
+from nbfuse.core.types import Answer
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.run import Draft, Run
 

@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from nbfuse.core.call import Call, Message
 from nbfuse.core.errors import BadResponseError, ModelError
 from nbfuse.core.events import JudgeFailed, JudgeStarted
-from nbfuse.core.types import Answer, Call, Message, Score, Verdict
+from nbfuse.core.types import Answer, Score, Verdict
 from nbfuse.fusion.agreement import compare, medoid
 from nbfuse.fusion.candidates import Ballot, Candidate, shuffled
 from nbfuse.fusion.compact import p_right_of_all

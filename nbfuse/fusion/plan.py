@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from nbfuse.core.call import Message
 from nbfuse.core.errors import BudgetError, ConfigError, PrivacyError, PromptError
 from nbfuse.core.errors import did_you_mean as near
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.pool import Pool, expand, labels
-from nbfuse.core.types import Message, Price
+from nbfuse.core.types import Price
 from nbfuse.fusion.parts import split
 from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo, Provider

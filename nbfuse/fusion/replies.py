@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
+from nbfuse.core.call import Call, Message
 from nbfuse.core.errors import BadRequestError, BadResponseError, ModelNotFoundError
-from nbfuse.core.types import Answer, Call, Message
+from nbfuse.core.types import Answer
 
 _T = TypeVar("_T")
 

@@ -14,9 +14,10 @@ from contextlib import aclosing, asynccontextmanager
 
 import msgspec
 
+from nbfuse.core.call import Call, Chunk, Usage
 from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
 from nbfuse.core.events import Event, JudgeStarted
-from nbfuse.core.types import Analysis, Answer, AnswerStatus, Call, Chunk, Failure, Usage
+from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure
 from nbfuse.fusion.plan import Member, Plan
 
 MEMBERS_SHARE = 0.8  # of the deadline: the rest is the judge's

@@ -47,7 +47,8 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `quants` are the quantisations in `repo`, the default first; `quant` is the one chosen.
     `context` (tokens), `slots` (requests at once) and `threads` (None: as many as cores) are what
-    the engine is told, `trained_context` is what the model could. `temperature`, `top_p`,
+    the engine is told, `trained_context` is what the model could; a large one that nobody has used
+    for `idle_s` seconds gives its memory back. `temperature`, `top_p`,
     `max_tokens` and `system` hold where a call does not say otherwise.
     """
 
@@ -64,6 +65,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     trained_context: int | None = None
     threads: int | None = None
     slots: int = 4
+    idle_s: int = 900
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None

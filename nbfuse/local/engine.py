@@ -1,207 +1,136 @@
-"""The engine: one supervised child process that serves every local model over loopback.
+"""The engine: supervised child processes that serve local models over loopback.
 
-One child and not one a model, with passive waiting: two children on the same cores fell below a
-fiftieth of the speed (facts of llama.cpp's OpenMP build). It is ended by killing it: dropping a
-server inside it that still answers hangs for good. It starts with the first model that is asked
-for, starts again after a crash, and never outlives this process.
+Small models share one child; a large one has its own, so that it can be stopped in the middle of a
+long prompt, crash, or be unloaded, and no other model is touched. Children start with the first
+model that is asked for, start again after a crash, and never outlive this process.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib.util
 import os
-import re
-import secrets
-import subprocess
-import sys
-import tempfile
 import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
-from nbfuse.core.errors import (
-    ModelFileError,
-    OutOfMemoryError,
-    ProviderUnavailableError,
-)
+from nbfuse.core.errors import OutOfMemoryError
 from nbfuse.local import memory
 from nbfuse.local.catalog import LocalModel, check_file
-from nbfuse.local.gguf import read_header
-from nbfuse.paths import cache_folder
+from nbfuse.local.child import Child
+from nbfuse.local.gguf import Header, read_header
 
-INSTALL = "Install the engine: pip install 'nbfuse[local]'"
-KEPT_LOGS = 5
-DEATH_S = 0.3
-
-_OUT_OF_MEMORY = re.compile(
-    r"failed to allocate|unable to allocate|out of memory|bad_alloc"
-    r"|Resource temporarily unavailable",  # no memory for a thread's stack
-    re.IGNORECASE,
-)
-# llama.cpp's first complaint names the cause, the later ones only what failed because of it
-_REASON = re.compile(r"(?: E +\S+: (?:error loading model: )?|what\(\): +)(.+)")
+SHARED_BYTES = 64_000_000  # a file up to here lives with others: a process costs 20 MB of its own
+ABANDON_S = 0.07  # after which a prompt that nobody waits for is looked at: idle within 0.3 s
 
 
 class Server(NamedTuple):
-    """Where a model answers, and the key that it wants."""
+    """Where a model answers, the key that it wants, and the process that it lives in."""
 
     base_url: str
     key: str
-
-
-class _Reply(msgspec.Struct):
-    url: str = ""
-    error: str = ""
+    child: Child
 
 
 class Engine:
-    """Starts and minds the child process. Its methods block; call them in a worker thread."""
+    """Starts and minds the children. `serve` and `stop` block; call them in a worker thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[str] | None = None
-        self._owner = 0
-        self._servers: dict[tuple[object, ...], Server] = {}
-        self._log = Path(os.devnull)
-        self._key = ""
+        self._children: dict[str, Child] = {}
+        self._owner = os.getpid()
 
     @property
-    def pid(self) -> int | None:
-        """The child's process id, while it runs."""
-        alive = self._child is not None and self._child.poll() is None
-        return self._child.pid if alive and self._child else None
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the children that run."""
+        return tuple(child.pid for child in list(self._children.values()) if child.alive)
 
     def serve(self, model: LocalModel, name: str = "") -> Server:
-        """Where `model` answers; starts the child and loads the model where needed.
+        """Where `model` answers; starts a child and loads the model where needed.
 
-        `name` is what errors call it.
-
-        Raises `ModelNotFoundError`, `ModelFileError`, `OutOfMemoryError` or
-        `ProviderUnavailableError`.
+        `name` is what errors call it. Raises `ModelNotFoundError`, `ModelFileError`,
+        `OutOfMemoryError` or `ProviderUnavailableError`.
         """
         path = check_file(model, name)
         about = path.stat()  # a file that was replaced is another one
-        file = (path, about.st_mtime_ns, about.st_size, model.context, model.slots, model.threads)
-        with self._lock:
-            child = self._running_child()
-            if file not in self._servers:
-                self._servers[file] = Server(self._load(child, model, path), self._key)
-            return self._servers[file]
+        loaded = (path, about.st_mtime_ns, about.st_size, model.context, model.slots, model.threads)
+        child = self._child("" if about.st_size <= SHARED_BYTES else str(path))
+        with child.loading:
+            if loaded not in child.servers:
+                way = self._way(path, read_header(path), model.context, child)
+                request = {
+                    "path": str(path),
+                    "slots": model.slots,
+                    "threads": model.threads or cores(),
+                    "idle_s": -1 if about.st_size <= SHARED_BYTES else model.idle_s,
+                    **way._asdict(),
+                }
+                child.servers[loaded] = child.load(path, request)
+        return Server(child.servers[loaded], child.key, child)
 
-    def death(self) -> str | None:
-        """Why the child is gone, or None while it runs (or was never started)."""
-        if self._child is None:
-            return None
-        try:  # its connections close a moment before the process is seen to be gone
-            code = self._child.wait(timeout=DEATH_S)
-        except subprocess.TimeoutExpired:
-            return None
-        return f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
+    @contextlib.contextmanager
+    def using(self, server: Server) -> Iterator[None]:
+        """Count a request to `server` while it lasts."""
+        with self._lock:
+            server.child.in_flight += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                server.child.in_flight -= 1
+
+    def abandon(self, server: Server) -> None:
+        """A request has been left before its first token: end its process if it computes on.
+
+        Closing the connection alone stops no long prompt: llama.cpp's server looks at it once a
+        second, and not at all while another request runs.
+        """
+        if server.child is self._children.get(""):
+            return  # small models are done with any prompt in a moment
+        look = threading.Timer(ABANDON_S, self._end_if_busy, (server.child,))
+        look.daemon = True
+        look.start()
+
+    def _end_if_busy(self, child: Child) -> None:
+        with self._lock:
+            if not child.in_flight and child.alive and child.busy():
+                child.kill()
 
     def stop(self) -> None:
-        """Kill the child, if this process started it; the next `serve` starts a new one."""
-        if self.pid is not None and self._child is not None and self._owner == os.getpid():
-            self._child.kill()  # now, although another thread may hold the lock while it loads
+        """Kill the children, if this process started them; the next `serve` starts anew."""
+        children, self._children = self._children, {}
+        if self._owner == os.getpid():
+            for child in children.values():
+                child.kill()
+
+    def _child(self, group: str) -> Child:
         with self._lock:
-            self._kill()
+            if self._owner != os.getpid():  # after a fork they belong to the other process
+                self._children, self._owner = {}, os.getpid()
+            child = self._children.get(group)
+            if child is None or not child.alive:
+                if child is not None:
+                    child.kill()  # closes its pipes
+                child = self._children[group] = Child()
+            return child
 
-    def _running_child(self) -> subprocess.Popen[str]:
-        # after a fork the child belongs to the other process: its pipes must not be shared
-        if self._child is None or self._owner != os.getpid() or self._child.poll() is not None:
-            self._kill()
-            self._start()
-        assert self._child is not None
-        return self._child
-
-    def _start(self) -> None:
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise ProviderUnavailableError("There is no engine for local models here.", INSTALL)
-        self._key, self._owner = secrets.token_urlsafe(32), os.getpid()
-        self._log = new_log()
-        with self._log.open("ab") as log:
-            self._child = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("serve.py"))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,  # an interrupt of the notebook must not reach it
-                env=os.environ | {"NBFUSE_ENGINE_KEY": self._key, "OMP_WAIT_POLICY": "passive"},
-            )
-
-    def _kill(self) -> None:
-        if self._child is not None and self._owner == os.getpid():
-            self._child.kill()
-            self._child.wait()
-            for pipe in (self._child.stdin, self._child.stdout):
-                if pipe is not None:
-                    pipe.close()
-        self._child = None
-        self._servers.clear()
-
-    def _load(self, child: subprocess.Popen[str], model: LocalModel, path: Path) -> str:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        way = memory.choose(path.name, read_header(path), model.context, memory.available())
-        mark = self._log.stat().st_size if self._log.exists() else 0
-        request = {
-            "path": str(path),
-            "slots": model.slots,
-            "threads": model.threads or cores(),
-            **way._asdict(),
-        }
+    def _way(self, path: Path, header: Header, context: int, child: Child) -> memory.Setting:
+        """How the model will be loaded; large models that nobody uses make room for it."""
         try:
-            child.stdin.write(msgspec.json.encode(request).decode() + "\n")
-            child.stdin.flush()
-            line = child.stdout.readline()
-        except (BrokenPipeError, ValueError):
-            line = ""
-        if not line:  # the child died while it loaded: llama.cpp aborts on some files
-            child.wait()
-            raise self._load_error(path, f"the engine died: {self.death()}", mark)
-        reply = msgspec.json.decode(line, type=_Reply)
-        if reply.error:
-            raise self._load_error(path, reply.error, mark)
-        return f"{reply.url}/v1"
-
-    def _load_error(self, path: Path, reason: str, mark: int) -> Exception:
-        log = self._read_log(mark)
-        if _OUT_OF_MEMORY.search(log + reason) or "signal 9" in reason:
-            return OutOfMemoryError(
-                f"There is not enough memory to load {path.name}.",
-                "Free some memory, or choose a smaller model or a shorter context.",
-                needed=path.stat().st_size,
-            )
-        if "ImportError" in reason:
-            return ProviderUnavailableError(
-                f"The engine can't be loaded: {reason}.",
-                "On Debian and Ubuntu: apt-get install libgomp1",
-            )
-        if "AttributeError" in reason:  # a setting of llama.cpp that this release has renamed
-            return ProviderUnavailableError(f"The engine does not fit: {reason}.", INSTALL)
-        why = _REASON.search(log)
-        return ModelFileError(
-            f"{path.name} can't be loaded: {why[1][:300] if why else reason}.",
-            f"Is it a whole GGUF file of a kind that llama.cpp knows? Log: {self._log}",
-        )
-
-    def _read_log(self, mark: int) -> str:
-        """What llama.cpp has written since `mark`; a thread of its own may be a moment late."""
-        for _ in range(10):
-            try:
-                log = self._log.read_bytes()[mark:].decode("utf-8", errors="replace")
-            except OSError:  # somebody has cleared the cache
-                return ""
-            if _REASON.search(log):
-                return log
-            time.sleep(0.03)
-        return log
+            return memory.choose(path.name, header, context, memory.available())
+        except OutOfMemoryError:
+            with self._lock:
+                idle = [
+                    other
+                    for group, other in self._children.items()
+                    if group and other is not child and not other.in_flight and other.alive
+                ]
+                for other in idle:
+                    other.kill()
+            if not idle:
+                raise
+            return memory.choose(path.name, header, context, memory.available())
 
     def leave_parent(self) -> None:
         """After a fork: another thread of the parent may have held the lock."""
@@ -213,36 +142,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def new_log() -> Path:
-    """A fresh log file in the cache folder, else in a temporary one; old ones are removed."""
-    name = f"engine-{os.getpid()}.log"
-    try:
-        folder = cache_folder()
-        logs = sorted(folder.glob("engine-*.log"), key=lambda log: log.stat().st_mtime)
-        for old in logs[:-KEPT_LOGS]:
-            with contextlib.suppress(OSError):  # on Windows an open file can't be removed
-                if not _runs(int(old.stem.rpartition("-")[2])):
-                    old.unlink()
-        log = folder / name
-        log.touch()
-    except (OSError, ValueError):
-        log = Path(tempfile.mkdtemp(prefix="nbfuse-")) / name
-        log.touch()
-    return log
-
-
-def _runs(pid: int) -> bool:
-    if os.name == "nt":  # there signal 0 is an interrupt
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 engine = Engine()

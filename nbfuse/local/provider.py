@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from nbfuse.core import errors
-from nbfuse.core.types import Call, Chunk, Message
+from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
 from nbfuse.local.engine import engine
 from nbfuse.local.samples import Samples
@@ -71,25 +71,33 @@ class Local:
             place="The local engine",
             limits=ENGINE_LIMITS,
         )
+        begun: float | None = None  # when its first token had come
+        ended = False
         try:
-            begun: float | None = None
-            async with aclosing(client.stream(call)) as chunks:
-                async for chunk in chunks:
-                    if begun is None and chunk.text:
-                        begun = time.monotonic()
-                    if chunk.usage and begun is not None and call.n == 1:
-                        tokens = chunk.usage.completion_tokens - 1
-                        keep_speed(call.model, tokens, time.monotonic() - begun)
-                    free = chunk.usage and msgspec.structs.replace(chunk.usage, cost=Decimal(0))
-                    yield msgspec.structs.replace(chunk, model=call.model, usage=free)
+            with engine.using(server):
+                async with aclosing(client.stream(call)) as chunks:
+                    async for chunk in chunks:
+                        if begun is None and (chunk.text or chunk.reasoning or chunk.finish):
+                            begun = time.monotonic()
+                        usage = chunk.usage
+                        if usage is not None:
+                            if begun is not None and call.n == 1:
+                                later = usage.completion_tokens - 1
+                                keep_speed(call.model, later, time.monotonic() - begun)
+                            usage = msgspec.structs.replace(usage, cost=Decimal(0))
+                        yield msgspec.structs.replace(chunk, model=call.model, usage=usage)
+            ended = True
         except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
-            if (death := await _off_loop(engine.death)) is None:
+            if (death := await _off_loop(server.child.death)) is None:
                 raise
             raise errors.StreamBrokenError(
                 f"The local engine stopped while {call.model} answered: {death}.",
                 "Run the cell again: it starts anew.",
                 partial_text=getattr(error, "partial_text", ""),
             ) from error
+        finally:
+            if not ended and begun is None:
+                engine.abandon(server)
 
     async def models(self) -> list[ModelInfo]:
         """List the catalog's models whose file is there."""

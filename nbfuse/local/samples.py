@@ -14,7 +14,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import msgspec
 
-from nbfuse.core.types import Call, Chunk
+from nbfuse.core.call import Call, Chunk
 
 GATHER_S = 0.003  # for members that are asked at the same moment
 

@@ -41,6 +41,7 @@ def settings(request: dict[str, Any], key: str) -> Any:
         "cors_origins": "",
         "cache_ram_mib": 512,
         "check_tensors": True,
+        "sleep_idle_seconds": request["idle_s"],
         "verbosity": 1,  # errors only, but with the reason of a failed load
     }
     for name, value in chosen.items():

@@ -10,7 +10,7 @@ from contextlib import aclosing
 import msgspec
 
 from nbfuse.core import errors
-from nbfuse.core.types import Call, Chunk
+from nbfuse.core.call import Call, Chunk
 from nbfuse.providers import http, modellist
 from nbfuse.providers.failures import Trouble, read_error, read_rejection, to_error
 from nbfuse.providers.keys import Secret, scrub

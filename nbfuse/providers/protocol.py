@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from nbfuse.core.types import Call, Chunk
+from nbfuse.core.call import Call, Chunk
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

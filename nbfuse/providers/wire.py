@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from nbfuse.core.types import Call, Chunk, TokenLogprob, Usage
+from nbfuse.core.call import Call, Chunk, TokenLogprob, Usage
 
 
 class WireError(msgspec.Struct):

@@ -12,7 +12,7 @@ import sys
 import time
 from contextlib import aclosing
 
-from nbfuse.core.types import Call, Message
+from nbfuse.core.call import Call, Message
 from nbfuse.providers.registry import resolve
 
 SAMPLES, TOKENS, ROUNDS = 4, 48, 3

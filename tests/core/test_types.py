@@ -9,25 +9,21 @@ import msgspec
 import pytest
 
 from nbfuse.core import errors, events
+from nbfuse.core.call import Call, Chunk, Message, TokenLogprob, Usage
 from nbfuse.core.events import Event
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import (
     Analysis,
     Answer,
-    Call,
-    Chunk,
     Contradiction,
     Failure,
     FusionResult,
-    Message,
     PartialCoverage,
     Position,
     Price,
     Score,
     Stance,
-    TokenLogprob,
     UniqueInsight,
-    Usage,
     Verdict,
     from_json,
     to_json,

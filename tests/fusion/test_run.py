@@ -15,7 +15,7 @@ from lookalike import KEY, Fail, Hangup, LookAlike, Raw, Say, letter_of, verdict
 
 from nbfuse import FusionResult, NoAnswerError, Pool, fuse, stream, to_json
 from nbfuse.core import errors, events
-from nbfuse.core.types import Call, Chunk, Message
+from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.fusion.candidates import undress
 from nbfuse.paths import cache_folder
 from nbfuse.providers import registry

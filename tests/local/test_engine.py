@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from nbfuse.core import errors
-from nbfuse.core.types import Call, Chunk, Message
+from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.local.catalog import LocalModel, catalog, from_file
 from nbfuse.local.engine import Engine, engine
 from nbfuse.local.provider import disarm
@@ -147,9 +147,10 @@ def test_a_schema_and_a_grammar_are_obeyed() -> None:
 def test_closing_the_stream_stops_the_computation() -> None:
     _, provider, model = resolve("local:smollm2-135m")
 
+    child = engine.serve(catalog()[model]).child
+
     def cpu() -> float:
-        assert engine.pid
-        fields = Path(f"/proc/{engine.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def leave_early() -> None:
@@ -197,8 +198,7 @@ def test_the_server_listens_on_loopback_and_wants_its_key() -> None:
 def test_all_models_live_in_one_child_of_its_own_group() -> None:
     pids = set()
     for name in ("tiny-calc", "tiny-units", "tiny-atlas", "tiny-judge"):
-        engine.serve(catalog()[name])
-        pids.add(engine.pid)
+        pids |= {engine.serve(catalog()[name]).child.pid}
     (pid,) = pids
     assert os.getpgid(pid) == pid != os.getpgid(0)
     environment = Path(f"/proc/{pid}/environ").read_bytes()
@@ -252,9 +252,9 @@ def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
 
 def test_too_little_memory_is_an_error_and_the_next_cell_starts_again(fresh: Engine) -> None:
     fresh.serve(catalog()["tiny-calc"])
-    used = int(Path(f"/proc/{fresh.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    used = int(Path(f"/proc/{fresh.pids[0]}/statm").read_text().split()[0]) * resource.getpagesize()
     limit = used + 600_000_000
-    resource.prlimit(fresh.pid, resource.RLIMIT_AS, (limit, limit))
+    resource.prlimit(fresh.pids[0], resource.RLIMIT_AS, (limit, limit))
     hungry = LocalModel(file=str(catalog()["tiny-units"].path()), context=4_000_000, slots=1)
     with pytest.raises(errors.OutOfMemoryError, match="not enough memory"):
         fresh.serve(hungry)
@@ -312,13 +312,14 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 @needs_smollm2
 def test_a_killed_engine_is_an_error_and_starts_again() -> None:
     _, provider, model = resolve("local:smollm2-135m")
+    child = engine.serve(catalog()[model]).child
 
     async def run() -> errors.StreamBrokenError:
         call = Call(model=model, messages=(Message("user", "Tell a long story."),), max_tokens=2000)
         try:
             async for chunk in provider.stream(call):
-                if chunk.text and engine.pid:
-                    os.kill(engine.pid, signal.SIGKILL)
+                if chunk.text and child.alive:
+                    os.kill(child.pid, signal.SIGKILL)
         except errors.StreamBrokenError as error:
             return error
         raise AssertionError("the answer ended as if nothing had happened")
@@ -334,7 +335,7 @@ import os, sys, time
 from nbfuse.local.catalog import catalog
 from nbfuse.local.engine import engine
 engine.serve(catalog()["tiny-calc"])
-print(engine.pid, flush=True)
+print(engine.pids[0], flush=True)
 {then}
 """
 
@@ -407,12 +408,12 @@ def test_the_catalog_names_what_is_near() -> None:
 
 def test_the_engine_of_a_fork_is_its_own() -> None:
     engine.serve(catalog()["tiny-calc"])
-    mine = engine.pid
+    mine = engine.pids[0]
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         engine.serve(catalog()["tiny-calc"])
-        os.write(write, str(engine.pid).encode())
+        os.write(write, str(engine.pids[0]).encode())
         engine.stop()
         os._exit(0)
     os.waitpid(child, 0)

@@ -68,7 +68,7 @@ def test_a_provider_that_says_it_is_local_is_held_to_it() -> None:
     said = run("""
 import asyncio, socket
 from nbfuse import Pool, fuse
-from nbfuse.core.types import Chunk
+from nbfuse.core.call import Chunk
 from nbfuse.providers import registry
 from nbfuse.providers.protocol import ModelInfo
 

@@ -9,8 +9,8 @@ from contextlib import aclosing
 import pytest
 
 from nbfuse import FusionResult, Pool, fuse
+from nbfuse.core.call import Call, Chunk, Message, Usage
 from nbfuse.core.errors import StreamBrokenError
-from nbfuse.core.types import Call, Chunk, Message, Usage
 from nbfuse.local.catalog import find
 from nbfuse.local.samples import Samples
 

@@ -461,7 +461,7 @@ def test_a_cell_runs_again_after_the_kernel_has_restarted(live: Kernel, server: 
 
 def test_a_killed_kernel_leaves_no_engine_behind(live: Kernel, server: LookAlike) -> None:
     live.run(TINY + "What is 12 + 30?")
-    pid = int(live.value("__import__('nbfuse.local.engine', fromlist=['x']).engine.pid"))
+    pid = int(live.value("__import__('nbfuse.local.engine', fromlist=['x']).engine.pids[0]"))
     assert Path(f"/proc/{pid}").exists()
     os.kill(live.manager.provisioner.pid, signal.SIGKILL)
     end = time.monotonic() + 3

@@ -12,7 +12,7 @@ import pytest
 from lookalike import KEY, Fail, Hangup, LookAlike, Raw, Say
 
 from nbfuse.core import errors
-from nbfuse.core.types import Call, Chunk, Message
+from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.providers import http
 from nbfuse.providers.http import Limits
 from nbfuse.providers.keys import Secret

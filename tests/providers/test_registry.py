@@ -12,7 +12,7 @@ from nbfuse.core.errors import ConfigError
 from nbfuse.providers.registry import resolve
 
 PLUGIN = """
-from nbfuse.core.types import Chunk
+from nbfuse.core.call import Chunk
 from nbfuse.providers.protocol import ModelInfo
 
 class Echo:

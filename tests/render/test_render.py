@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from markdown_it import MarkdownIt
 
+from nbfuse.core.call import Usage
 from nbfuse.core.clean import clean
-from nbfuse.core.types import Answer, Failure, FusionResult, Score, Usage, Verdict
+from nbfuse.core.types import Answer, Failure, FusionResult, Score, Verdict
 from nbfuse.render.html import model_html, to_html
 from nbfuse.render.markdown import harmless, to_markdown
 from nbfuse.render.table import rows

