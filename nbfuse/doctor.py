@@ -13,6 +13,7 @@ from nbfuse.config import default_pool
 from nbfuse.core.errors import NbfuseError
 from nbfuse.local.catalog import catalog
 from nbfuse.local.engine import engine
+from nbfuse.local.kinds import KINDS, chosen
 from nbfuse.paths import cache_folder, config_folder
 from nbfuse.providers.registry import openrouter_key
 
@@ -56,14 +57,17 @@ def examine() -> list[Finding]:
 def _engine() -> Finding:
     name, fix = "local engine", "pip install 'nbfuse[local]'"
     try:
-        version = importlib.metadata.version("xllamacpp")
-    except importlib.metadata.PackageNotFoundError:
-        return Finding(name, False, "none", fix)
+        kind, why = chosen()
+    except NbfuseError as error:
+        return Finding(name, False, error.message, error.hint)
+    said = f"{kind.name} {kind.found()} ({why})"
+    others = ", ".join(f"{k.name} {k.found()}" for k in KINDS if k != kind and k.found())
     try:
         engine.serve(catalog()["tiny-judge"])
     except NbfuseError as error:
-        return Finding(name, False, f"xllamacpp {version}: {error.message}", error.hint or fix)
-    return Finding(name, True, f"xllamacpp {version}, answers")
+        return Finding(name, False, f"{said}: {error.message}", error.hint or fix)
+    said = f"{said} answers" + (f"; it lacks: {kind.lacks}" if kind.lacks else "")
+    return Finding(name, True, f"{said}; also here: {others}" if others else said)
 
 
 def _models() -> list[Finding]:

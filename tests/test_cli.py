@@ -221,20 +221,17 @@ def test_doctor_looks_at_everything_and_names_each_remedy(monkeypatch: pytest.Mo
     assert "secret" not in done.stdout + done.stderr
 
 
-def test_doctor_fails_where_nothing_can_be_asked(tmp_path: Path) -> None:
-    hidden = tmp_path / "sitecustomize.py"
-    hidden.write_text("import sys\nsys.modules['xllamacpp'] = None\n")
+def test_doctor_fails_where_nothing_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBFUSE_LLAMA_SERVER", "/nowhere/llama-server")
     script = (
-        "import importlib.metadata as m, sys\n"
-        "found = m.version\n"
-        "def version(name):\n"
-        "    if name == 'xllamacpp': raise m.PackageNotFoundError(name)\n"
-        "    return found(name)\n"
-        "m.version = version\n"
+        "import importlib.util as u, sys\n"
+        "found = u.find_spec\n"
+        "engines = ('xllamacpp', 'llama_cpp')\n"
+        "u.find_spec = lambda name: None if name in engines else found(name)\n"
         "from nbfuse.cli import main\nsys.exit(main(['doctor']))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "pip install 'nbfuse[local]'" in done.stdout

@@ -159,6 +159,10 @@ def _notes(plan: Plan) -> list[str]:
     notes = []
     if plan.judge.spec in (member.spec for member in plan.members):
         notes.append(f"{plan.judge.label} judges a pool that it is a member of.")
+    if plan.pool.seed is not None:
+        unsure = [member.label for member in plan.members if not member.info.repeatable]
+        if unsure:
+            notes.append(f"The seed may not repeat what {', '.join(unsure)} said.")
     size = tokens_in(plan.prompt)
     for member in plan.members:
         if member.info.context is not None and size > member.info.context:

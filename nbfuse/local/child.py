@@ -7,10 +7,10 @@ prompt can be stopped in no other way. It never outlives this process.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,9 +21,9 @@ from pathlib import Path
 import msgspec
 
 from nbfuse.core.errors import ModelFileError, OutOfMemoryError, ProviderUnavailableError
+from nbfuse.local.kinds import INSTALL, chosen
 from nbfuse.paths import cache_folder
 
-INSTALL = "Install the engine: pip install 'nbfuse[local]'"
 KEPT_LOGS = 5
 DEATH_S = 0.3
 LOOK_S = 0.03  # how long one looks whether it computes
@@ -34,7 +34,7 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 # llama.cpp's first complaint names the cause, the later ones only what failed because of it
-_REASON = re.compile(r"(?: E +\S+: (?:error loading model: )?|what\(\): +)(.+)")
+_REASON = re.compile(r"(?: E +\S+: (?:error loading model: )?|what\(\): +|ValueError: +)(.+)")
 
 
 class _Reply(msgspec.Struct):
@@ -49,8 +49,7 @@ class Child:
     """
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise ProviderUnavailableError("There is no engine for local models here.", INSTALL)
+        self.kind, _ = chosen()
         self.key = secrets.token_urlsafe(32)
         self.in_flight = 0
         self.servers: dict[object, str] = {}  # URLs by what is loaded
@@ -58,7 +57,7 @@ class Child:
         self._log = _new_log()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("serve.py"))],
+                [sys.executable, "-P", str(Path(__file__).with_name("serve.py")), self.kind.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -84,14 +83,18 @@ class Child:
         """Whether it computes at this moment, seen from the processor time that it takes."""
         import psutil
 
+        def taken() -> float:
+            whole = [about, *about.children(recursive=True)]
+            times = [process.cpu_times() for process in whole]
+            return float(sum(one.user + one.system for one in times))
+
         try:
             about = psutil.Process(self.pid)
-            before = about.cpu_times()
+            before = taken()
             time.sleep(LOOK_S)
-            after = about.cpu_times()
+            return taken() - before > LOOK_S / 3
         except psutil.Error:
             return False
-        return bool(after.user + after.system - before.user - before.system > LOOK_S / 3)
 
     def death(self) -> str | None:
         """Why it is gone, or None while it runs."""
@@ -102,7 +105,9 @@ class Child:
         return f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
 
     def kill(self) -> None:
-        """End it now, whatever it does."""
+        """End it now, whatever it does, and the programs that it has started."""
+        if hasattr(os, "killpg") and self.alive:
+            os.killpg(self.pid, signal.SIGKILL)  # it leads a group of its own
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):

@@ -21,6 +21,7 @@ from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
 from nbfuse.local.engine import engine
+from nbfuse.local.kinds import chosen
 from nbfuse.local.samples import Samples
 from nbfuse.local.speeds import keep_speed
 from nbfuse.providers.http import Limits
@@ -57,7 +58,8 @@ class Local:
         model = self._model(call.model)
         mine = self._samples.setdefault(asyncio.get_running_loop(), {})
         if call.model not in mine:
-            mine[call.model] = Samples(self._ask, model.slots)
+            most = model.slots if chosen()[0].samples else 1
+            mine[call.model] = Samples(self._ask, most)
         async with aclosing(mine[call.model].stream(_suited(call, model))) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -69,6 +71,7 @@ class Local:
             server.base_url,
             Secret(server.key),
             place="The local engine",
+            llama=True,
             limits=ENGINE_LIMITS,
         )
         begun: float | None = None  # when its first token had come
@@ -115,7 +118,11 @@ class Local:
             check_file(found, model)
         except errors.ModelNotFoundError as error:  # asking it will say the same
             return ModelInfo(id=model, local=True, missing=str(error).replace("\n", " "))
-        return found.info(model)
+        try:
+            repeatable = chosen()[0].repeatable
+        except errors.NbfuseError:  # no engine: asking it will say so
+            repeatable = False
+        return msgspec.structs.replace(found.info(model), repeatable=repeatable)
 
     async def aclose(self) -> None:
         """Do nothing: the engine is shared by the whole process and ends with it."""

@@ -1,24 +1,31 @@
 """What runs in the engine's process: one llama.cpp server for each model that is asked for.
 
-Reads one JSON request a line from stdin and answers each with one line on stdout. It ends when
-stdin does, or when its parent is no longer its parent (a fork of the kernel may hold the pipe
-open), by `os._exit`: unloading a server that answers hangs for good. Knows nothing of nbfuse.
+`serve.py ENGINE` reads one JSON request a line from stdin and answers each with one line on stdout.
+It ends when stdin does, or when its parent is no longer its parent (a fork of the kernel may hold
+the pipe open), by `os._exit`: unloading a server that answers hangs for good. Knows nothing of
+nbfuse. A server that is a program of its own (`llama-server`, llama-cpp-python's) is started from
+here, and ends with this process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import http.client
 import json
 import os
 import platform
+import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
 from typing import Any
 
 PARENT_LOOK_S = 0.5
+START_LOOK_S = 0.02
 
 
 def settings(request: dict[str, Any], key: str) -> Any:
@@ -96,35 +103,113 @@ def fence() -> bool:
     )
 
 
+def with_xllamacpp(request: dict[str, Any], key: str) -> str:
+    """Serve a model inside this process."""
+    import xllamacpp
+
+    server = xllamacpp.Server(settings(request, key))
+    _servers.append(server)
+    return str(server.listening_address)
+
+
+def with_llama_server(request: dict[str, Any], key: str) -> str:
+    """Serve a model with the user's own build of llama.cpp."""
+    words = [os.environ.get("NBFUSE_LLAMA_SERVER") or "llama-server", "--model", request["path"]]
+    words += ["--ctx-size", str(request["context"]), "--parallel", str(request["slots"])]
+    words += ["--kv-unified", "--threads", str(request["threads"])]
+    words += ["--cache-type-k", request["kv"], "--cache-type-v", request["kv"]]
+    words += ["--sleep-idle-seconds", str(request["idle_s"]), "--cache-ram", "512"]
+    words += ["--no-warmup", "--fit", "off", "--no-ui", "--check-tensors", "--verbosity", "1"]
+    words += [] if request["repack"] else ["--no-repack"]
+    words += ["--host", "127.0.0.1", "--port", "{port}"]
+    return _start(words, {"LLAMA_API_KEY": key}, "/health")
+
+
+def with_llama_cpp_python(request: dict[str, Any], key: str) -> str:
+    """Serve a model with llama-cpp-python: one request at a time, all log-probabilities."""
+    types = {"f16": 1, "q8_0": 8}  # ggml's numbers
+    words = [sys.executable, "-P", "-m", "llama_cpp.server", "--model", request["path"]]
+    words += ["--n_ctx", str(request["context"]), "--n_threads", str(request["threads"])]
+    words += ["--n_threads_batch", str(request["threads"]), "--n_gpu_layers", "-1"]
+    words += ["--type_k", str(types[request["kv"]]), "--type_v", str(types[request["kv"]])]
+    words += ["--interrupt_requests", "false", "--logits_all", "true", "--verbose", "false"]
+    words += ["--host", "127.0.0.1", "--port", "{port}"]
+    return _start(words, {"API_KEY": key}, "/v1/models", key)
+
+
+ENGINES = {
+    "xllamacpp": with_xllamacpp,
+    "llama-server": with_llama_server,
+    "llama-cpp-python": with_llama_cpp_python,
+}
+_servers: list[Any] = []
+
+
+def _start(words: list[str], environment: dict[str, str], ready: str, key: str = "") -> str:
+    """The address of a program that listens, once it says that it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [word.format(port=port) if word == "{port}" else word for word in words]
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        env=os.environ | environment,
+        preexec_fn=_before_program if sys.platform == "linux" else None,
+    )
+    _servers.append(process)
+    while process.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", ready, headers={"Authorization": f"Bearer {key}"})
+            if connection.getresponse().status == 200:
+                return f"http://127.0.0.1:{port}"
+        connection.close()
+        time.sleep(START_LOOK_S)
+    raise RuntimeError(f"{words[0]} ended with code {process.returncode}")
+
+
+def _before_program() -> None:
+    """What holds for a program from its first moment: it reaches nobody, and ends with us."""
+    parent_death_signal = 1
+    ctypes.CDLL(None).prctl(parent_death_signal, 9)
+    fence()
+
+
+def leave() -> None:
+    """End at once, with all that was started."""
+    for server in _servers:
+        if isinstance(server, subprocess.Popen):
+            server.kill()
+    os._exit(0)
+
+
 def leave_with_parent(parent: int) -> None:
     """End this process soon after `parent` has gone."""
     while os.getppid() == parent:
         time.sleep(PARENT_LOOK_S)
-    os._exit(0)
+    leave()
 
 
 def main() -> None:
     """Answer requests until there is nobody left to answer."""
-    parent = os.getppid()
-    fence()
+    name, parent = sys.argv[1], os.getppid()
+    if name == "xllamacpp":
+        fence()
     threading.Thread(target=leave_with_parent, args=(parent,), daemon=True).start()
-    key, servers = os.environ.pop("NBFUSE_ENGINE_KEY"), []
+    key = os.environ.pop("NBFUSE_ENGINE_KEY")
     # llama.cpp prints to the real stdout at times; keep our answers apart from that
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
-        request = json.loads(line)
         try:
-            import xllamacpp
-
-            server = xllamacpp.Server(settings(request, key))
-            servers.append(server)
-            answer = {"url": server.listening_address}
+            answer = {"url": ENGINES[name](json.loads(line), key)}
         except Exception as error:  # anything at all is an answer here; the reason is in the log
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
-    os._exit(0)
+    leave()
 
 
 if __name__ == "__main__":

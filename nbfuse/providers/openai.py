@@ -44,7 +44,8 @@ class OpenAI:
     """A server that speaks OpenAI's chat completions at `base_url` (which ends in `/v1`).
 
     `place` is what errors call it, `key_name` where the user sets its key. `openrouter` turns on
-    what only OpenRouter knows: the list of models with prices, attribution, `require_parameters`.
+    what only OpenRouter knows: the list of models with prices, attribution, `require_parameters`;
+    `llama` what only llama.cpp's servers do.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class OpenAI:
         place: str,
         key_name: str = "",
         openrouter: bool = False,
+        llama: bool = False,
         limits: http.Limits = http.Limits(),  # noqa: B008 - frozen
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -64,7 +66,7 @@ class OpenAI:
         # a gateway on loopback sends what it gets on to OpenRouter
         self.local = http.is_loopback(base_url) and not openrouter
         self._key, self._place, self._key_name = key, place, key_name
-        self._openrouter = openrouter
+        self._openrouter, self._llama = openrouter, llama
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield the answer as it arrives; ask again only while nothing has come and it is safe."""
@@ -103,7 +105,7 @@ class OpenAI:
     async def _attempt(
         self, address: http.Address, call: Call, left_s: float
     ) -> AsyncGenerator[Chunk]:
-        body = write_request(call, require_parameters=self._openrouter)
+        body = write_request(call, require_parameters=self._openrouter, llama=self._llama)
         text: list[str] = []
         finished = False
         replies = http.post_events(address, "/chat/completions", body, left_s)

@@ -14,8 +14,9 @@ from nbfuse.core.call import Call, Chunk
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model before it is asked; prices are US dollars a token.
 
-    `temperature` is the one it is used with where nobody asks for another; `missing` says why a
-    model can't be asked, where that is known.
+    `repeatable` tells that the same seed is promised to be the same answer. `temperature` is the
+    one it is used with where nobody asks for another; `missing` says why a model can't be asked,
+    where that is known.
     `form` tells how it may judge: `full` with a rubric and a JSON schema, `compact` with one short
     `check` question for each candidate, answered yes or no, and `none` not at all.
     """
@@ -28,6 +29,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     completion_price: Decimal | None = None
     parameters: tuple[str, ...] = ()
     local: bool = False
+    repeatable: bool = False
     temperature: float | None = None
     form: Literal["full", "compact", "none"] = "full"
     check: str = ""

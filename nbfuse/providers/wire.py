@@ -161,10 +161,12 @@ def _usage(usage: _Usage) -> Usage:
     )
 
 
-def write_request(call: Call, require_parameters: bool) -> bytes:
+def write_request(call: Call, require_parameters: bool, llama: bool = False) -> bytes:
     """The body of a streaming request; settings that are None are left out.
 
     `require_parameters` asks OpenRouter for providers that honour a schema, instead of dropping it.
+    `llama` is llama.cpp's dialect: its own settings, and a schema in the form that all of its
+    servers read.
     """
     body: dict[str, object] = {
         "model": call.model,
@@ -175,13 +177,15 @@ def write_request(call: Call, require_parameters: bool) -> bytes:
     for name in ("temperature", "top_p", "max_tokens", "seed", "grammar"):
         if (value := getattr(call, name)) is not None:
             body[name] = value
-    if call.n > 1:
+    if llama and call.n > 1:
         body["n"] = call.n
-    if call.fresh:
+    if llama and call.fresh:
         body["cache_prompt"] = False
     if call.stop:
         body["stop"] = call.stop
-    if call.schema is not None:
+    if llama and call.schema is not None:
+        body["response_format"] = {"type": "json_object", "schema": call.schema}
+    elif call.schema is not None:
         schema = {"name": "reply", "strict": True, "schema": call.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif call.json_mode:

