@@ -33,10 +33,14 @@ class Candidate(NamedTuple):
 
 
 class Ballot(NamedTuple):
-    """The candidates in the order in which a judge sees them, and the letters it knows them by."""
+    """The candidates in the order in which a judge sees them, and the letters it knows them by.
+
+    `seed` made the order (None: they stand as they came), `tag` fences each of them.
+    """
 
     candidates: tuple[Candidate, ...]
-    seed: int
+    seed: int | None
+    tag: str
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -65,10 +69,9 @@ class Ballot(NamedTuple):
 
     def fenced(self) -> str:
         """All candidates as the judge reads them."""
-        tag = os.urandom(4).hex()
         return "\n\n".join(
             f"Candidate {letter}{' (cut off before its end)' if candidate.cut_off else ''}\n"
-            f"<<<{tag}\n{undress(candidate.text)}\n{tag}>>>"
+            f"<<<{self.tag}\n{undress(candidate.text)}\n{self.tag}>>>"
             for letter, candidate in zip(self.letters, self.candidates, strict=True)
         )
 
@@ -86,7 +89,12 @@ def shuffled(those: Sequence[Candidate], seed: int) -> Ballot:
     """A ballot in an order that `seed` fixes."""
     order = list(those)
     random.Random(seed).shuffle(order)
-    return Ballot(tuple(order), seed)
+    return Ballot(tuple(order), seed, os.urandom(4).hex())
+
+
+def request(question: str, ballot: Ballot) -> str:
+    """The request and the candidates, as every judge's prompt begins."""
+    return f"The request:\n\n{question.strip()}\n\nThe candidates:\n\n{ballot.fenced()}"
 
 
 def undress(text: str) -> str:

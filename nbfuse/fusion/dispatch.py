@@ -146,6 +146,7 @@ class Dispatch:
         self._ended[label] = msgspec.structs.replace(answer, judged=not self._closed)
         kind = MemberLate if self._closed else MemberFinished
         self._run.emit(kind(member=label, answer=self._ended[label]))
+        self._tell(label)
 
     def _fail(self, label: str, error: ModelError) -> None:
         draft, failure = self._drafts[label], error.failure()
@@ -154,6 +155,12 @@ class Dispatch:
             answer = draft.answer("failed", failure)
         self._ended[label] = msgspec.structs.replace(answer, judged=not self._closed)
         self._run.emit(MemberFailed(member=label, answer=self._ended[label], failure=failure))
+        self._tell(label)
+
+    def _tell(self, label: str) -> None:
+        """Let the judge read an answer that it will see."""
+        if self._run.ahead is not None and not self._closed:
+            self._run.ahead.hear(self._ended[label])
 
 
 async def cancel(tasks: set[asyncio.Task[None]]) -> None:

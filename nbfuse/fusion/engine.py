@@ -15,10 +15,11 @@ from nbfuse.core.events import Event, RunFinished, RunPlanned
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict
+from nbfuse.fusion.ahead import Ahead
 from nbfuse.fusion.candidates import candidates
 from nbfuse.fusion.dispatch import Dispatch
 from nbfuse.fusion.judge import fall_back
-from nbfuse.fusion.modes import MODES
+from nbfuse.fusion.modes import FIRST_READING, MODES
 from nbfuse.fusion.modes.outcome import Outcome, survivor
 from nbfuse.fusion.plan import Plan, make_plan
 from nbfuse.fusion.run import Run
@@ -62,6 +63,7 @@ async def _drive(run: Run) -> None:
         stay_inside()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     run.emit(announcement(run.plan, started_at))
+    run.ahead = _ahead(run)
     dispatch = Dispatch(run)
     outcome: Outcome | None = None
     status: RunStatus = "stopped"
@@ -73,11 +75,24 @@ async def _drive(run: Run) -> None:
     finally:
         # after a cancellation too: closing a run ends all that it started, and what had arrived
         # is in the last event for whoever still reads
+        if run.ahead is not None:
+            run.ahead.stop()
         await dispatch.settle()
         result = _result(run, dispatch, outcome, status, started_at)
         run.emit(RunFinished(result=result))
     if outcome is None:
         raise no_answer(dispatch.answers, result)
+
+
+def _ahead(run: Run) -> Ahead | None:
+    """A reader for the judge, where reading ahead costs nothing and may be of use."""
+    plan = run.plan
+    judge = plan.judge
+    if not (judge.info.remembers and judge.info.form == "full" and len(plan.members) > 1):
+        return None
+    if plan.pool.seed is not None or plan.pool.answer is not None:
+        return None  # the seed makes the order; and who agrees needs no judge
+    return Ahead(judge, plan.prompt, FIRST_READING[plan.pool.mode])
 
 
 async def _fuse(run: Run, answers: Sequence[Answer]) -> Outcome:

@@ -18,7 +18,7 @@ from nbfuse.core.errors import BadResponseError, ModelError
 from nbfuse.core.events import JudgeFailed, JudgeStarted
 from nbfuse.core.types import Answer, Score, Verdict
 from nbfuse.fusion.agreement import compare, medoid
-from nbfuse.fusion.candidates import Ballot, Candidate, shuffled
+from nbfuse.fusion.candidates import Ballot, Candidate, request, shuffled
 from nbfuse.fusion.compact import p_right_of_all
 from nbfuse.fusion.replies import ask_json, schema_of
 from nbfuse.fusion.run import Run
@@ -33,8 +33,6 @@ errors before you give marks. Reply with a JSON object of this form and nothing 
 "instruction_fit": 0-4, "risk": "…"}], "disagreements": ["…"], "verdict": {"best": "A", \
 "runner_up": "B", "margin": "clear|slight|none", "none_acceptable": false}, \
 "reason": "at most 60 words"}"""
-
-REQUEST = "The request:\n\n{question}\n\nThe candidates:\n\n{candidates}"
 
 # P(right) of the compact judge: what counts as right, and as a clear or a slight lead.
 ACCEPTABLE, SURE, CLEAR_LEAD, SLIGHT_LEAD = 0.5, 0.9, 0.3, 0.05
@@ -96,10 +94,10 @@ async def decide(
 
 
 async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict, Candidate]:
-    ballot = shuffled(candidates, judge_seed(run))
+    ballot = ballot_of(run, candidates)
     call = Call(
         model=run.plan.judge.model,
-        messages=(Message("system", SYSTEM), Message("user", put(run, ballot))),
+        messages=(Message("system", SYSTEM), Message("user", request(run.plan.prompt, ballot))),
         temperature=0.0,
         schema=schema_of(_Ruling),
     )
@@ -139,15 +137,15 @@ async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict
     return verdict, best
 
 
+def ballot_of(run: Run, those: Sequence[Candidate]) -> Ballot:
+    """The candidates as the judge has begun to read them, else shuffled by a seed on record."""
+    return run.ahead.ballot(those) if run.ahead is not None else shuffled(those, judge_seed(run))
+
+
 def judge_seed(run: Run) -> int:
     """The pool's seed, else one drawn for this run; either way the verdict records it."""
     seed = run.plan.pool.seed
     return random.randrange(2**31) if seed is None else seed
-
-
-def put(run: Run, ballot: Ballot) -> str:
-    """The request and the candidates, as every judge prompt begins."""
-    return REQUEST.format(question=run.plan.prompt.strip(), candidates=ballot.fenced())
 
 
 async def decide_compactly(

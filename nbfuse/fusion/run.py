@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import typing
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
@@ -19,6 +20,9 @@ from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
 from nbfuse.core.events import Event, JudgeStarted
 from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure
 from nbfuse.fusion.plan import Member, Plan
+
+if typing.TYPE_CHECKING:
+    from nbfuse.fusion.ahead import Ahead
 
 MEMBERS_SHARE = 0.8  # of the deadline: the rest is the judge's
 CUT_OFF = ("length", "content_filter")
@@ -116,6 +120,7 @@ class Run:
         self.judging_calls: list[Answer] = []
         self.notes: list[str] = list(plan.notes)
         self.analysis: Analysis | None = None
+        self.ahead: Ahead | None = None  # where the judge reads while members write
         self._seq = 0
 
     def clock(self) -> float:
@@ -192,6 +197,8 @@ class Run:
     ) -> Answer:
         """A further answer of `member`; raises a `ModelError`, for an empty answer too."""
         async with self.answering(member, end) as draft:
+            if self.ahead is not None and member is self.plan.judge:
+                await self.ahead.settle()
             await self.stream(member, call, draft, heard)
             answer = draft.answer()
             if not answer.text.strip():

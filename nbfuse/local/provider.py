@@ -122,7 +122,7 @@ class Local:
             repeatable = chosen()[0].repeatable
         except errors.NbfuseError:  # no engine: asking it will say so
             repeatable = False
-        return msgspec.structs.replace(found.info(model), repeatable=repeatable)
+        return msgspec.structs.replace(found.info(model), repeatable=repeatable, remembers=True)
 
     async def aclose(self) -> None:
         """Do nothing: the engine is shared by the whole process and ends with it."""

@@ -14,9 +14,10 @@ from nbfuse.core.call import Call, Chunk
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model before it is asked; prices are US dollars a token.
 
-    `repeatable` tells that the same seed is promised to be the same answer. `temperature` is the
-    one it is used with where nobody asks for another; `missing` says why a model can't be asked,
-    where that is known.
+    `repeatable` tells that the same seed is promised to be the same answer, `remembers` that a
+    prompt which begins like an earlier one is read on from where they part, at no price.
+    `temperature` is the one it is used with where nobody asks for another; `missing` says why a
+    model can't be asked, where that is known.
     `form` tells how it may judge: `full` with a rubric and a JSON schema, `compact` with one short
     `check` question for each candidate, answered yes or no, and `none` not at all.
     """
@@ -30,6 +31,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[str, ...] = ()
     local: bool = False
     repeatable: bool = False
+    remembers: bool = False
     temperature: float | None = None
     form: Literal["full", "compact", "none"] = "full"
     check: str = ""

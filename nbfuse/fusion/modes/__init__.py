@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from nbfuse.core.types import Answer, Mode
+from nbfuse.fusion import judge
 from nbfuse.fusion.modes.best_of import best_of
 from nbfuse.fusion.modes.debate import debate
-from nbfuse.fusion.modes.merge import merge
+from nbfuse.fusion.modes.merge import ANALYST, merge
 from nbfuse.fusion.modes.outcome import Outcome
 from nbfuse.fusion.run import Run
 
@@ -15,4 +16,10 @@ MODES: dict[Mode, Callable[[Run, Sequence[Answer]], Awaitable[Outcome]]] = {
     "best-of": best_of,
     "merge": merge,
     "debate": debate,
+}
+# how the first prompt to the judge begins in each mode, for whoever has it read ahead
+FIRST_READING: dict[Mode, str] = {
+    "best-of": judge.SYSTEM,
+    "merge": ANALYST,
+    "debate": judge.SYSTEM,
 }

@@ -23,8 +23,8 @@ from nbfuse.core.types import (
     UniqueInsight,
     Verdict,
 )
-from nbfuse.fusion.candidates import Ballot, Candidate, candidates, shuffled
-from nbfuse.fusion.judge import decide, decide_compactly, fall_back, judge_seed, put
+from nbfuse.fusion.candidates import Ballot, Candidate, candidates, request
+from nbfuse.fusion.judge import ballot_of, decide, decide_compactly, fall_back
 from nbfuse.fusion.modes.outcome import Outcome, agreed
 from nbfuse.fusion.replies import ask_json, schema_of
 from nbfuse.fusion.run import Run
@@ -54,7 +54,7 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
     if run.plan.judge.info.form != "full":
         return await _without_writing(run, answers)
     those = candidates(answers)
-    ballot = shuffled(those, judge_seed(run))
+    ballot = ballot_of(run, those)
     analysis: Analysis | None = None
     lettered: Analysis | None = None  # what the writer sees: no names
     try:
@@ -84,7 +84,7 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
 async def _analyse(run: Run, ballot: Ballot) -> Analysis:
     call = Call(
         model=run.plan.judge.model,
-        messages=(Message("system", ANALYST), Message("user", put(run, ballot))),
+        messages=(Message("system", ANALYST), Message("user", request(run.plan.prompt, ballot))),
         temperature=0.0,
         schema=schema_of(Analysis),
     )
@@ -129,7 +129,7 @@ def _named(analysis: Analysis, ballot: Ballot) -> Analysis:
 
 async def _write(run: Run, ballot: Ballot, analysis: Analysis | None) -> str:
     found = msgspec.json.encode(analysis).decode() if analysis is not None else "(none)"
-    task = f"{put(run, ballot)}\n\nThe analysis:\n\n{found}\n\nWrite the answer."
+    task = f"{request(run.plan.prompt, ballot)}\n\nThe analysis:\n\n{found}\n\nWrite the answer."
     call = Call(
         model=run.plan.judge.model,
         messages=(Message("system", WRITER), Message("user", task)),
