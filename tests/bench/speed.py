@@ -1,7 +1,7 @@
 """Local tokens a second through nbfuse against llama.cpp's own loop, on the same file and threads.
 
 `python tests/bench/speed.py FILE.gguf LLAMA_BENCH` alternates llama.cpp's `llama-bench` (a prompt
-of 512 tokens, then 64 tokens) with a stream through nbfuse in this process, as a notebook has it, and
+of 512 tokens, then 64) with a stream through nbfuse in this process, as a notebook has it, and
 measures beside it how late the event loop is. Bars: 0.95 of both speeds; 99th percentile 20 ms.
 """
 
