@@ -42,7 +42,7 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("xllamacpp", "GPUs other than Apple's, in its prebuilt form"),
+    Kind("xllamacpp", "in its prebuilt form GPUs other than Apple's, and AVX-512"),
     Kind("llama-server"),
     Kind(
         "llama-cpp-python",

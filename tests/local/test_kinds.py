@@ -180,4 +180,4 @@ def test_doctor_says_which_engine_is_used_why_and_what_it_lacks() -> None:
     assert found.ok
     assert "xllamacpp" in found.found
     assert "(the first that is here)" in found.found
-    assert "it lacks: GPUs" in found.found
+    assert "it lacks: in its prebuilt form GPUs" in found.found
