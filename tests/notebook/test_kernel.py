@@ -208,6 +208,9 @@ def test_a_data_frame_becomes_a_short_table(live: Kernel, server: LookAlike) -> 
         ("%fuse modles", "ConfigError", "Did you mean models"),
         ("%fuse What is 2 + 3?", "ConfigError", "begins with %%fuse"),
         ("%fuse last x", "ConfigError", "takes no 'x'"),
+        ("%fuse pull", "ConfigError", "takes one model"),
+        ("%%fuse -m local:ministral-3b -j local:tiny-judge\nhi", "NoAnswerError", "nbfuse pull"),
+        ("%%fuse --local-only -m openrouter:v/a\nhi", "PrivacyError", "would leave"),
         ("%%fuse -m gpt-5\nhi", "ConfigError", "openrouter:"),
         ("%%fuse -p tiny\n{{ get_ipython().x }}", "PromptError", "only names, attributes"),
         ("%%fuse -p tiny\n{{ get_ipython.nothing }}", "PromptError", "AttributeError"),
@@ -291,6 +294,10 @@ def test_commands_list_models_and_pools(kernel: Kernel) -> None:
     assert "local:tiny-atlas" in kernel.run("%fuse models tiny")["stdout"]
     assert "* tiny:" in kernel.run("%fuse pool")["stdout"]
     assert "%fuse models" in kernel.run("%fuse help")["stdout"]
+    table = kernel.run("%fuse models --local ministral")["stdout"]
+    assert "tokens/s here" in table
+    assert "local:ministral-3b-reasoning" in table
+    assert "here already" in kernel.run("%fuse pull local:tiny-calc")["stdout"]
 
 
 def test_a_dry_run_asks_nobody(live: Kernel, server: LookAlike) -> None:
