@@ -166,7 +166,7 @@ def _in_our_words(name: str, say: Callable[[str], None]) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise DownloadError(f"The hub refused {name}: {error}.", "Try again later.") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DownloadError(f"The disk is full: {name} is not whole.", again) from error
         raise DownloadError(f"{name} could not be fetched: {error}.", again) from error
     except NbfuseError:

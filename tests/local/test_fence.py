@@ -46,8 +46,9 @@ def test_a_whole_run_opens_no_connection_beyond_loopback(tmp_path: Path) -> None
 
 def test_it_runs_where_there_is_no_network_at_all() -> None:
     alone = ["unshare", "--user", "--map-root-user", "--net"]
-    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
-        pytest.skip("a network of its own needs user namespaces (Linux, unshare)")
+    known = shutil.which("unshare") is not None
+    if not known or subprocess.run([*alone, "true"], check=False).returncode:
+        alone = []  # no network of one's own here: then strace alone proves it
     up = "ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null || true"
     python = (
         "import fcntl, socket, struct; s = socket.socket(); "
