@@ -210,12 +210,7 @@ def _pull(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     if options.local:
-        rows = local_rows(options.search)
-        if options.json:
-            print(to_json([dict(zip(LOCAL_HEADS, row, strict=True)) for row in rows]))
-        else:
-            _print_table(LOCAL_HEADS, rows)
-        return OK if rows else FAILED
+        return _show(LOCAL_HEADS, local_rows(options.search), options.json)
     found, troubles = asyncio.run(known_models(options.search))
     if options.json:
         print(to_json([{"spec": spec, "info": info} for spec, info in found]))
@@ -227,21 +222,24 @@ def _models(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     if options.fit is not None:
-        heads, rows = fit_rows(options.fit.removeprefix("local:"))
-        if options.json:
-            print(to_json([dict(zip(heads, row, strict=True)) for row in rows]))
-        else:
-            _print_table(heads, rows)
-        return OK if rows else FAILED
+        return _show(*fit_rows(options.fit.removeprefix("local:")), options.json)
     from nbfuse.doctor import examine
 
     findings = examine()
     if options.json:
         print(json.dumps([finding._asdict() for finding in findings]))
     else:
-        lines = [("ok" if f.ok else "missing", f.what, f.found, f.fix) for f in findings]
-        _print_table(("state", "what", "found", "to mend it"), lines)
+        rows = [("ok" if f.ok else "missing", f.what, f.found, f.fix) for f in findings]
+        _print_table(("state", "what", "found", "to mend it"), rows)
     return OK if all(finding.ok for finding in findings if finding.needed) else FAILED
+
+
+def _show(heads: Sequence[str], rows: Sequence[Sequence[str]], as_json: bool) -> int:
+    if as_json:
+        print(to_json([dict(zip(heads, row, strict=True)) for row in rows]))
+    else:
+        _print_table(heads, rows)
+    return OK if rows else FAILED
 
 
 def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

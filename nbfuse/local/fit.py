@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from nbfuse.core.errors import ConfigError, ModelFileError, OutOfMemoryError
+from nbfuse.core.errors import ModelFileError, OutOfMemoryError
 from nbfuse.local.catalog import LocalModel, Quant, find
 from nbfuse.local.gguf import Header, read_header
 from nbfuse.local.memory import (
     GIB,
     LEAST_CONTEXT,
     Setting,
-    available,
     choose,
     gib,
     longest_context,
@@ -36,9 +35,9 @@ class Fit(NamedTuple):
     small: tuple[str, ...]
 
 
-def table(name: str) -> list[Fit]:
-    """How each quantisation of a model fits; raises `ModelNotFoundError`."""
-    model, free = find(name), available()
+def table(name: str, free: int) -> list[Fit]:
+    """How each quantisation of a model fits into `free` bytes; raises `ModelNotFoundError`."""
+    model = find(name)
     quants = model.quants or (Quant(model.quantisation or "the file", model.size or 0),)
     lines = []
     for quant in quants:
@@ -58,16 +57,16 @@ def table(name: str) -> list[Fit]:
     return lines
 
 
-def fits(model: LocalModel) -> bool | None:
-    """Whether a model fits into what is free now; None where that can't be told."""
+def fits(model: LocalModel, free: int) -> bool | None:
+    """Whether a model fits into `free` bytes; None where that can't be told."""
     try:
         header = head(model)
         if header is None:
             return None
-        choose("", header, model.context, available())
+        choose("", header, model.context, free)
     except OutOfMemoryError:
         return False
-    except (ConfigError, ModelFileError):
+    except ModelFileError:
         return None
     return True
 
