@@ -92,7 +92,8 @@ def parser() -> Parser:
     ask.add_argument("--json", action="store_true", help="print the whole result as JSON")
     pull = add("pull", _pull, "fetch the weights of a local model")
     pull.add_argument(
-        "model", help="local:NAME, local:NAME:QUANTISATION or hf:owner/repo/file.gguf"
+        "model",
+        help="local:NAME, local:NAME:QUANTISATION, hf:owner/repo/file.gguf or hf:owner/repo",
     )
     models = add("models", _models, "list the models that can be asked")
     models.add_argument("search", nargs="?", default="", help="only those with this word")

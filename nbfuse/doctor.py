@@ -13,7 +13,7 @@ from nbfuse.config import default_pool
 from nbfuse.core.errors import NbfuseError
 from nbfuse.local.catalog import catalog
 from nbfuse.local.engine import engine
-from nbfuse.local.kinds import KINDS, chosen
+from nbfuse.local.kinds import INSTALL_MLX, KINDS, MLX, chosen, on_apple_silicon, prefers_mlx
 from nbfuse.paths import cache_folder, config_folder
 from nbfuse.providers.registry import openrouter_key
 
@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
             "" if key or engine_works.ok else "set a key, or install an engine", needed=True,
         ),
         engine_works,
+        *_mlx(),
         *_models(),
         Finding(
             "OpenRouter key", key, "present" if key else "none",
@@ -68,6 +69,17 @@ def _engine() -> Finding:
         return Finding(name, False, f"{said}: {error.message}", error.hint or fix)
     said = f"{said} answers" + (f"; it lacks: {kind.lacks}" if kind.lacks else "")
     return Finding(name, True, f"{said}; also here: {others}" if others else said)
+
+
+def _mlx() -> list[Finding]:
+    """Whether MLX is here and what for; nothing where it would be of no use."""
+    version = MLX.found()
+    if version is not None:
+        preferred = "the first choice" if prefers_mlx() else "for folders of its weights"
+        return [Finding("MLX", True, f"{MLX.name} {version}, {preferred}; it lacks: {MLX.lacks}")]
+    if on_apple_silicon():
+        return [Finding("MLX", False, "not installed", INSTALL_MLX)]
+    return []
 
 
 def _models() -> list[Finding]:

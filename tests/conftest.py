@@ -10,6 +10,7 @@ from pathlib import Path
 import lookalike
 import pytest
 
+from nbfuse.local.catalog import find
 from nbfuse.local.engine import engine
 
 
@@ -44,6 +45,17 @@ def _only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def _engine_ends() -> Iterator[None]:
     yield
     engine.stop()
+
+
+@pytest.fixture(scope="session")
+def mlx_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The tiny models and SmolLM2 as folders for MLX, by their names in the catalog."""
+    import mlx_weights
+
+    names = ("tiny-calc", "tiny-units", "tiny-atlas", "tiny-judge", "smollm2-135m")
+    home = tmp_path_factory.mktemp("mlx")
+    paths = {name: find(name).path() for name in names}
+    return {name: mlx_weights.write(path, home / name) for name, path in paths.items() if path}
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from typing import Literal
 import msgspec
 
 from nbfuse.core.errors import ConfigError, ModelNotFoundError, did_you_mean
-from nbfuse.local import weights
+from nbfuse.local import folder, weights
+from nbfuse.local.kinds import prefers_mlx
 from nbfuse.paths import config_folder, shipped
 from nbfuse.providers.protocol import ModelInfo
 
@@ -45,6 +46,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry: a file (in nbfuse, in a Python package, or anywhere), or repositories of the hub.
 
+    `repo` holds GGUF files, `mlx` a folder of weights for MLX; `file` may be such a folder, too.
     `quants` are the quantisations in `repo`, the default first; `quant` is the one chosen.
     `context` (tokens), `slots` (requests at once) and `threads` (None: as many as cores) are what
     the engine is told, `trained_context` is what the model could; a large one that nobody has used
@@ -76,8 +78,10 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def path(self) -> Path | None:
         """Where its file is, or should be; None for one of the hub that is not here."""
-        if self.repo:
-            return weights.kept(self.repo, self.file or self.quantisation)
+        if self.repo or self.mlx:
+            gguf = weights.kept(self.repo, self.file or self.quantisation) if self.repo else None
+            mlx = weights.kept_folder(self.mlx) if self.mlx and not self.quant else None
+            return (mlx or gguf) if prefers_mlx() else (gguf or mlx)
         if self.package is not None:
             found = importlib.util.find_spec(self.package)  # finds it without importing it
             home = Path(found.origin).parent if found and found.origin else Path(self.package)
@@ -87,8 +91,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @property
     def here(self) -> bool:
         """Whether its file is on this machine."""
-        path = self.path()
-        return path is not None and path.is_file()
+        return _is_there(self.path())
 
     def remedy(self, name: str) -> str:
         """The command that brings its file here; `name` is what the catalog calls it."""
@@ -105,8 +108,8 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def size(self) -> int | None:
         """Bytes of its file, as they are or as its repository says."""
         path = self.path()
-        if path is not None and path.is_file():
-            return path.stat().st_size
+        if path is not None and _is_there(path):
+            return folder.size(path)
         return next((q.bytes for q in self.quants if q.name == self.quantisation), None)
 
     def info(self, name: str) -> ModelInfo:
@@ -171,33 +174,52 @@ def find(name: str) -> LocalModel:
 
 
 def from_file(path: Path) -> LocalModel:
-    """An entry for a GGUF file that the user names."""
+    """An entry for a GGUF file, or a folder of MLX weights, that the user names."""
     with contextlib.suppress(RuntimeError):  # no such user: then it is a file of that name
         path = path.expanduser()
     return LocalModel(file=str(path.absolute()))
 
 
 def from_hub(name: str) -> LocalModel:
-    """An entry for `owner/repo/file.gguf` of the hub; raises `ModelNotFoundError`."""
+    """An entry for `owner/repo/file.gguf` of the hub, or `owner/repo` with weights for MLX.
+
+    Raises `ModelNotFoundError`.
+    """
     owner, _, rest = name.partition("/")
     repo, _, file = rest.partition("/")
-    if not (owner and repo and file.endswith(".gguf")):
-        raise ModelNotFoundError(
-            f"{name!r} names no file of the hub.", "Write hf:owner/repo/file.gguf"
-        )
-    return LocalModel(repo=f"{owner}/{repo}", file=file)
+    if owner and repo and file.endswith(".gguf"):
+        return LocalModel(repo=f"{owner}/{repo}", file=file)
+    if owner and repo and not file:
+        return LocalModel(mlx=f"{owner}/{repo}")
+    raise ModelNotFoundError(
+        f"{name!r} names nothing of the hub.",
+        "Write hf:owner/repo/file.gguf, or hf:owner/repo for MLX.",
+    )
+
+
+def _is_there(path: Path | None) -> bool:
+    return path is not None and (path.is_file() or folder.is_whole(path))
 
 
 def check_file(model: LocalModel, name: str = "") -> Path:
-    """The model's file; raises `ModelNotFoundError` with what to do where there is none."""
+    """The model's file or folder; raises `ModelNotFoundError` with what to do where it is not."""
     path = model.path()
-    if path is not None and path.is_file():
+    if path is not None and _is_there(path):
         return path
+    if not model.repo and model.mlx:
+        raise ModelNotFoundError(
+            f"{model.mlx} is not on this machine.", f"Fetch it: nbfuse pull hf:{model.mlx}"
+        )
     if model.repo:
         size = f", {model.size / 1e9:.1f} GB" if model.size else ""
         what = model.file or f"{name or model.repo} ({model.quantisation}{size}, {model.license})"
         remedy = f"nbfuse pull hf:{model.repo}/{model.file}" if model.file else model.remedy(name)
         raise ModelNotFoundError(f"{what} is not on this machine.", f"Fetch it: {remedy}")
     assert path is not None
+    if path.is_dir():
+        raise ModelNotFoundError(
+            f"{path} holds no whole model for MLX.",
+            "Such a folder has config.json and model.safetensors (or all parts of it).",
+        )
     hint = "Check the path." if model.package is None else model.remedy(name)
     raise ModelNotFoundError(f"There is no model file {path.name} in {path.parent}.", hint)

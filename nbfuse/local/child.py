@@ -21,7 +21,8 @@ from pathlib import Path
 import msgspec
 
 from nbfuse.core.errors import ModelFileError, OutOfMemoryError, ProviderUnavailableError
-from nbfuse.local.kinds import INSTALL, chosen
+from nbfuse.local.folder import size
+from nbfuse.local.kinds import INSTALL, INSTALL_MLX, MLX, Kind
 from nbfuse.paths import cache_folder
 
 KEPT_LOGS = 5
@@ -30,6 +31,7 @@ LOOK_S = 0.03  # how long one looks whether it computes
 
 _OUT_OF_MEMORY = re.compile(
     r"failed to allocate|unable to allocate|out of memory|bad_alloc"
+    r"|\[malloc|Attempting to allocate|Insufficient Memory"  # MLX and Metal
     r"|Resource temporarily unavailable",  # no memory for a thread's stack
     re.IGNORECASE,
 )
@@ -43,13 +45,10 @@ class _Reply(msgspec.Struct):
 
 
 class Child:
-    """The process; its methods block. Its owner counts in `in_flight` what it is working on.
+    """The process; its methods block. Its owner counts in `in_flight` what it is working on."""
 
-    Raises `ProviderUnavailableError` where no engine is installed.
-    """
-
-    def __init__(self) -> None:
-        self.kind, _ = chosen()
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         self.key = secrets.token_urlsafe(32)
         self.in_flight = 0
         self.servers: dict[object, str] = {}  # URLs by what is loaded
@@ -143,8 +142,10 @@ class Child:
             return OutOfMemoryError(
                 f"There is not enough memory to load {path.name}.",
                 "Free some memory, or choose a smaller model or a shorter context.",
-                needed=path.stat().st_size,
+                needed=size(path),
             )
+        if self.kind == MLX:
+            return self._mlx_error(path, reason)
         if "ImportError" in reason:
             return ProviderUnavailableError(
                 f"The engine can't be loaded: {reason}.",
@@ -156,6 +157,14 @@ class Child:
         return ModelFileError(
             f"{path.name} can't be loaded: {why[1][:300] if why else reason}.",
             f"Is it a whole GGUF file of a kind that llama.cpp knows? Log: {self._log}",
+        )
+
+    def _mlx_error(self, path: Path, reason: str) -> Exception:
+        if "ImportError" in reason or "ModuleNotFoundError" in reason:
+            return ProviderUnavailableError(f"MLX can't be loaded: {reason}.", INSTALL_MLX)
+        return ModelFileError(
+            f"{path.name} can't be loaded: {reason.partition(': ')[2][:300]}.",
+            f"Is it a whole folder of a kind that mlx-lm knows? Log: {self._log}",
         )
 
     def _read_log(self, mark: int) -> str:

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -26,11 +26,13 @@ from nbfuse.core.errors import (
     did_you_mean,
 )
 from nbfuse.local.catalog import LocalModel, find, from_hub
+from nbfuse.local.kinds import prefers_mlx
 from nbfuse.local.memory import gib
 from nbfuse.local.weights import hub_cache, is_wanted
 from nbfuse.paths import is_local_only
 
 MARGIN = 100_000_000  # bytes of the disk that a download leaves free
+MLX_FILES = (".json", ".safetensors", ".jinja", ".model", ".txt")
 
 
 class Remote(NamedTuple):
@@ -44,30 +46,33 @@ class Remote(NamedTuple):
 
 
 def pull(spec: str, say: Callable[[str], None]) -> Path:
-    """Fetch the weights of `local:NAME[:QUANT]` or `hf:owner/repo/file.gguf`; where they are now.
+    """Fetch the weights of a model and tell where they are now.
 
+    `spec` is `local:NAME[:QUANT]`, `hf:owner/repo/file.gguf`, or for MLX `hf:owner/repo`; a model
+    of the catalog is fetched in the form that this machine runs best.
     `say` is told what is about to happen, the licence among it. Raises `ConfigError`,
     `PrivacyError`, `ModelNotFoundError`, `ModelFileError` or `DownloadError`.
     """
     model, name = _wanted(spec)
-    if (path := model.path()) is not None and path.is_file():
+    if model.here and (path := model.path()) is not None:
         say(f"{name} is here already: {path}")
         return path
-    if not model.repo:
+    if not (model.repo or model.mlx):
         raise ConfigError(f"{spec} comes with a package, not from the hub.", "See: nbfuse doctor")
     if is_local_only():
         raise PrivacyError(
             "This machine is local only (NBFUSE_LOCAL_ONLY).", "Unset it, or copy the file here."
         )
     with _in_our_words(name, say):
-        remote = _look_up(model)
-        _check_disk(remote)
-        say(
-            f"{name}: {remote.name}, {gib(remote.size)}, licence: {model.license or 'see its page'}"
-        )
-        path = _fetch(remote)
-    _verify(path, remote)
-    return path
+        remotes = _look_up(model)
+        _check_disk(remotes)
+        what = remotes[0].name if len(remotes) == 1 else f"{remotes[0].repo} for MLX"
+        size = gib(sum(remote.size for remote in remotes))
+        say(f"{name}: {what}, {size}, licence: {model.license or 'see its page'}")
+        paths = [_fetch(remote) for remote in remotes]
+    for path, remote in zip(paths, remotes, strict=True):
+        _verify(path, remote)
+    return paths[0] if len(paths) == 1 else paths[0].parent
 
 
 def _wanted(spec: str) -> tuple[LocalModel, str]:
@@ -76,32 +81,57 @@ def _wanted(spec: str) -> tuple[LocalModel, str]:
         return from_hub(name), name
     if scheme == "local" and name:
         return find(name), name
-    raise ConfigError(f"{spec!r} can't be fetched.", "Name local:MODEL or hf:owner/repo/file.gguf")
+    raise ConfigError(
+        f"{spec!r} can't be fetched.", "Name local:MODEL, hf:owner/repo/file.gguf or hf:owner/repo"
+    )
 
 
-def _look_up(model: LocalModel) -> Remote:
+def _look_up(model: LocalModel) -> list[Remote]:
+    """The one GGUF file, or all files that a folder for MLX needs."""
     from huggingface_hub import HfApi
 
-    about = HfApi().model_info(model.repo, files_metadata=True)
-    files = [file for file in about.siblings or () if file.rfilename.endswith(".gguf")]
+    mlx = bool(model.mlx) and not model.quant and (prefers_mlx() or not model.repo)
+    repo = model.mlx if mlx else model.repo
+    about = HfApi().model_info(repo, files_metadata=True)
+    remotes = [
+        Remote(
+            repo,
+            about.sha or "main",
+            file.rfilename,
+            file.size or 0,
+            (file.lfs.sha256 or "") if file.lfs else "",
+        )
+        for file in about.siblings or ()
+    ]
+    if mlx:
+        found = [one for one in remotes if one.name.endswith(MLX_FILES) and "/" not in one.name]
+        if not any(one.name.endswith(".safetensors") for one in found):
+            raise ModelNotFoundError(f"{repo} holds no weights for MLX.", "Name another one.")
+        return found
     wanted = model.file or model.quantisation
-    for file in files:
-        if is_wanted(file.rfilename, wanted):
-            sha256 = file.lfs.sha256 if file.lfs else ""
-            return Remote(model.repo, about.sha or "main", file.rfilename, file.size or 0, sha256)
-    names = [file.rfilename for file in files]
-    raise ModelNotFoundError(f"{model.repo} has no file for {wanted}.", did_you_mean(wanted, names))
+    files = [one for one in remotes if one.name.endswith(".gguf")]
+    for one in files:
+        if is_wanted(one.name, wanted):
+            return [one]
+    names = [one.name for one in files]
+    raise ModelNotFoundError(f"{repo} has no file for {wanted}.", did_you_mean(wanted, names))
 
 
-def _check_disk(remote: Remote) -> None:
+def _check_disk(remotes: Sequence[Remote]) -> None:
     folder = hub_cache()
-    begun = folder / f"models--{remote.repo.replace('/', '--')}" / "blobs"
-    have = sum(part.stat().st_size for part in begun.glob(f"{remote.sha256 or '-'}*.incomplete"))
+    begun = folder / f"models--{remotes[0].repo.replace('/', '--')}" / "blobs"
+    have = sum(
+        part.stat().st_size
+        for remote in remotes
+        for part in begun.glob(f"{remote.sha256 or '-'}*")  # whole, or .incomplete
+    )
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free, lacking = shutil.disk_usage(existing).free, remote.size - have
+    free = shutil.disk_usage(existing).free
+    lacking = sum(remote.size for remote in remotes) - have
     if lacking + MARGIN > free:
+        name = remotes[0].name if len(remotes) == 1 else remotes[0].repo
         raise DownloadError(
-            f"{remote.name} needs {gib(lacking)} on the disk, and {gib(free)} are free there.",
+            f"{name} needs {gib(lacking)} on the disk, and {gib(free)} are free there.",
             f"Make room in {existing}, or set HF_HOME to a folder on a larger disk.",
         )
 

@@ -19,7 +19,10 @@ from nbfuse.core.errors import OutOfMemoryError
 from nbfuse.local import memory
 from nbfuse.local.catalog import LocalModel, check_file
 from nbfuse.local.child import Child
-from nbfuse.local.gguf import Header, read_header
+from nbfuse.local.fit import read_head
+from nbfuse.local.folder import size, stamp
+from nbfuse.local.gguf import Header
+from nbfuse.local.kinds import MLX, Kind, kind_for
 
 SHARED_BYTES = 64_000_000  # a file up to here lives with others: a process costs 20 MB of its own
 ABANDON_S = 0.07  # after which a prompt that nobody waits for is looked at: idle within 0.3 s
@@ -53,13 +56,15 @@ class Engine:
         `OutOfMemoryError` or `ProviderUnavailableError`.
         """
         path = check_file(model, name)
-        about = path.stat()  # a file that was replaced is another one
-        loaded = (path, about.st_mtime_ns, about.st_size, model.context, model.slots, model.threads)
-        shared = about.st_size <= SHARED_BYTES
-        child = self._child("" if shared else str(path))
+        # weights that were replaced are another model
+        loaded = (*stamp(path), model.context, model.slots, model.threads, model.idle_s)
+        kind = kind_for(path)
+        shared = kind != MLX and size(path) <= SHARED_BYTES
+        child = self._child("" if shared else str(path), kind)
         with child.loading:
-            if loaded not in child.servers:
-                way = self._way(path, read_header(path), model.context, child)
+            ended = child.servers and not child.alive  # by `abandon`, while this waited
+            if not ended and loaded not in child.servers:
+                way = self._way(path, read_head(path), model.context, child)
                 request = {
                     "path": str(path),
                     "slots": model.slots,
@@ -68,6 +73,8 @@ class Engine:
                     **way._asdict(),
                 }
                 child.servers[loaded] = child.load(path, request)
+        if ended:
+            return self.serve(model, name)
         return Server(child.servers[loaded], child.key, child)
 
     @contextlib.contextmanager
@@ -94,7 +101,7 @@ class Engine:
         look.start()
 
     def _end_if_busy(self, child: Child) -> None:
-        with self._lock:
+        with child.loading, self._lock:  # what it loads, somebody wants
             if not child.in_flight and child.alive and child.busy():
                 child.kill()
 
@@ -105,7 +112,7 @@ class Engine:
             for child in children.values():
                 child.kill()
 
-    def _child(self, group: str) -> Child:
+    def _child(self, group: str, kind: Kind) -> Child:
         with self._lock:
             if self._owner != os.getpid():  # after a fork they belong to the other process
                 self._children, self._owner = {}, os.getpid()
@@ -113,7 +120,7 @@ class Engine:
             if child is None or not child.alive:
                 if child is not None:
                     child.kill()  # closes its pipes
-                child = self._children[group] = Child()
+                child = self._children[group] = Child(kind)
             return child
 
     def _way(self, path: Path, header: Header, context: int, child: Child) -> memory.Setting:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from nbfuse.core.errors import ModelFileError, OutOfMemoryError
 from nbfuse.local.catalog import LocalModel, Quant, find
+from nbfuse.local.folder import read_head as read_folder
 from nbfuse.local.gguf import Header, read_header
 from nbfuse.local.memory import (
     GIB,
@@ -40,16 +42,17 @@ def table(name: str, free: int) -> list[Fit]:
     model = find(name)
     quants = model.quants or (Quant(model.quantisation or "the file", model.size or 0),)
     lines = []
-    for quant in quants:
-        one = msgspec.structs.replace(model, quant=quant.name if model.quants else "")
-        header = head(one)
+    folder = (path := model.path()) is not None and path.is_dir()
+    for quant in (Quant("for MLX", 0), *model.quants) if folder else quants:
+        named = any(quant.name == known.name for known in model.quants)
+        header = head(msgspec.structs.replace(model, quant=quant.name if named else ""))
         if header is None:
             continue
         lines.append(
             Fit(
                 quant.name,
                 gib(header.size),
-                gib(need(header, next(settings(model.context))).total),
+                gib(need(header, next(settings(header, model.context))).total),
                 _way(header, model.context, free),
                 tuple(_way(header, model.context, int(g * GIB - SYSTEM)) for g in SMALL),
             )
@@ -74,8 +77,8 @@ def fits(model: LocalModel, free: int) -> bool | None:
 def head(model: LocalModel) -> Header | None:
     """The head of the model's file, or what it will be; None where nothing is known."""
     path = model.path()
-    if path is not None and path.is_file():
-        return read_header(path)
+    if path is not None and model.here:
+        return read_head(path)
     shape, size = model.shape, model.size
     if shape is None or size is None:
         return None
@@ -100,11 +103,16 @@ def head(model: LocalModel) -> Header | None:
     )
 
 
+def read_head(path: Path) -> Header:
+    """The head of weights in a GGUF file or a folder for MLX; raises `ModelFileError`."""
+    return read_folder(path) if path.is_dir() else read_header(path)
+
+
 def _way(header: Header, context: int, free: int) -> str:
     try:
         return _said(choose("", header, context, free))
     except OutOfMemoryError:
-        smallest = Setting(context, "q8_0", repack=False)
+        *_, smallest = settings(header, context)
         longest = longest_context(header, smallest, free)
         if longest < LEAST_CONTEXT:
             return "no"

@@ -56,11 +56,16 @@ REPACKED = frozenset({2, 12, 20})  # Q4_0, Q4_K, IQ4_NL: llama.cpp keeps a secon
 
 
 class Header(NamedTuple):
-    """The settings of a model, and how many bytes its tensors take by type."""
+    """The settings of a model, how many bytes its tensors take by type, and in all.
+
+    `mlx` is 0 for a GGUF file; for a folder, whose settings are said in the words of GGUF, it is
+    how many bytes MLX keeps for each number in its cache.
+    """
 
     settings: dict[str, object]
     bytes_by_type: dict[int, int]
     size: int
+    mlx: int = 0
 
     @property
     def architecture(self) -> str:

@@ -1,6 +1,7 @@
 """The engines that can serve a model, which of them is here, and which one is used.
 
-All are llama.cpp behind an OpenAI-compatible server; `serve.py` starts each in the same shape.
+All speak OpenAI's protocol; `serve.py` starts each in the same shape. Those for GGUF files are
+llama.cpp, the one for folders of MLX weights is MLX.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import shutil
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from nbfuse.core.errors import ConfigError, ProviderUnavailableError, did_you_mean
 
 INSTALL = "Install the engine: pip install 'nbfuse[local]'"
+INSTALL_MLX = "Install MLX: pip install 'nbfuse[mlx]'"
+_PACKAGES = {"llama-cpp-python": "llama_cpp", "mlx-lm": "mlx_lm"}  # as they are imported
 
 
 class Kind(NamedTuple):
@@ -32,7 +38,7 @@ class Kind(NamedTuple):
         """Its version or its place on this machine, None where it is not."""
         if self.name == "llama-server":
             return shutil.which(os.environ.get("NBFUSE_LLAMA_SERVER") or "llama-server")
-        module = "llama_cpp" if self.name == "llama-cpp-python" else self.name
+        module = _PACKAGES.get(self.name, self.name)
         if importlib.util.find_spec(module) is None:  # finds it without importing it
             return None
         try:
@@ -41,6 +47,7 @@ class Kind(NamedTuple):
             return "of an unknown version"
 
 
+MLX = Kind("mlx-lm", "pictures, a smaller cache, and a say in how many threads it takes")
 KINDS = (
     Kind("xllamacpp", "in its prebuilt form GPUs other than Apple's, and AVX-512"),
     Kind("llama-server"),
@@ -55,15 +62,16 @@ KINDS = (
 
 
 def chosen() -> tuple[Kind, str]:
-    """The engine that is used, and in a few words why.
+    """The engine that is used for GGUF files, and in a few words why.
 
     NBFUSE_ENGINE names one; else it is the first that is here. Raises `ConfigError` for an unknown
     name and `ProviderUnavailableError` where there is none.
     """
     names = [kind.name for kind in KINDS]
-    if (name := os.environ.get("NBFUSE_ENGINE", "")) != "":
+    if (name := os.environ.get("NBFUSE_ENGINE", "")) not in ("", MLX.name):
         if name not in names:
-            raise ConfigError(f"NBFUSE_ENGINE can't be {name!r}.", did_you_mean(name, names))
+            near = did_you_mean(name, [*names, MLX.name])
+            raise ConfigError(f"NBFUSE_ENGINE can't be {name!r}.", near)
         kind = KINDS[names.index(name)]
         if kind.found() is None:
             raise ProviderUnavailableError(
@@ -74,3 +82,32 @@ def chosen() -> tuple[Kind, str]:
         if kind.found() is not None:
             return kind, "the first that is here"
     raise ProviderUnavailableError("There is no engine for local models here.", INSTALL)
+
+
+def kind_for(path: Path) -> Kind:
+    """The engine for weights in `path`, a GGUF file or a folder for MLX.
+
+    Raises `ConfigError` or `ProviderUnavailableError`.
+    """
+    if not path.is_dir():
+        return chosen()[0]
+    if MLX.found() is None:
+        raise ProviderUnavailableError(
+            f"{path.name} holds weights for MLX, which is not here.",
+            f"{INSTALL_MLX}, or take a GGUF file.",
+        )
+    return MLX
+
+
+def prefers_mlx() -> bool:
+    """Whether a model that exists in both forms is taken in MLX's: on Apple silicon, if it is here.
+
+    NBFUSE_ENGINE says otherwise.
+    """
+    wanted = os.environ.get("NBFUSE_ENGINE") or (MLX.name if on_apple_silicon() else "")
+    return wanted == MLX.name and MLX.found() is not None
+
+
+def on_apple_silicon() -> bool:
+    """Whether this is a Mac with a processor of Apple's own."""
+    return sys.platform == "darwin" and platform.machine() == "arm64"

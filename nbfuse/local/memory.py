@@ -17,9 +17,10 @@ from nbfuse.core.errors import ConfigError, OutOfMemoryError
 from nbfuse.local.gguf import REPACKED, Header
 
 MIB, GIB = 2**20, 2**30
-BATCH = 512  # tokens of a prompt that are computed at once
+BATCH, MLX_BATCH = 512, 128  # tokens of a prompt that are computed at once
 PROCESS = 50 * MIB
 TOKEN, MERGE = 200, 300  # bytes that the engine keeps for each entry of its vocabulary
+MLX_PROCESS, MLX_TOKEN = 100 * MIB, 1400  # Python and its tokenizer are larger
 RESERVE = 256 * MIB  # left for everybody else
 LEAST_CONTEXT = 1024
 KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # for each number in the cache
@@ -58,8 +59,16 @@ class Need(NamedTuple):
 
 def need(model: Header, setting: Setting) -> Need:
     """What `model` takes when it is loaded so and has read a prompt of a batch or more."""
-    merges = int(str(model.settings.get("tokenizer.ggml.merges", 0)))
     width, inner = model.number("embedding_length"), model.number("feed_forward_length")
+    if model.mlx:
+        return Need(
+            weights=model.size,
+            repacked=0,
+            cache=_numbers_cached(model, setting.context) * model.mlx,
+            compute=MLX_BATCH * 4 * (2 * inner + 8 * width),
+            process=MLX_PROCESS + MLX_TOKEN * model.vocabulary,
+        )
+    merges = int(str(model.settings.get("tokenizer.ggml.merges", 0)))
     return Need(
         weights=model.size,
         repacked=sum(
@@ -88,8 +97,11 @@ def _numbers_cached(model: Header, context: int) -> int:
     return kept * model.number("attention.head_count_kv", heads) * (keys + values)
 
 
-def settings(context: int) -> Iterator[Setting]:
-    """The ways to load a model with that context, the quickest first, the smallest last."""
+def settings(model: Header, context: int) -> Iterator[Setting]:
+    """The ways to load `model` with that context, the quickest first, the smallest last."""
+    if model.mlx:  # which repacks nothing, and batches with caches of one kind only
+        yield Setting(context, repack=False)
+        return
     yield Setting(context)
     yield Setting(context, repack=False)
     yield Setting(context, "q8_0", repack=False)
@@ -100,19 +112,19 @@ def choose(name: str, model: Header, context: int, free: int) -> Setting:
 
     Raises `OutOfMemoryError` with the longest context that would fit, if any does.
     """
-    for setting in settings(context):
+    for setting in settings(model, context):
         if need(model, setting).total + RESERVE <= free:
             return setting
-    smallest = need(model, Setting(context, "q8_0", repack=False)).total
-    longest = longest_context(model, Setting(context, "q8_0", repack=False), free)
+    *_, smallest = settings(model, context)
+    longest = longest_context(model, smallest, free)
     hint = "Choose a smaller model or quantisation, or free some memory."
     if longest >= LEAST_CONTEXT:
         hint = f"A context of {longest:,} tokens would fit. {hint}"
     raise OutOfMemoryError(
-        f"{name} needs {gib(smallest)} with a context of {context:,} tokens; "
+        f"{name} needs {gib(need(model, smallest).total)} with a context of {context:,} tokens; "
         f"{gib(max(0, free - RESERVE))} are free for it.",
         hint,
-        needed=smallest,
+        needed=need(model, smallest).total,
         available=free,
     )
 

@@ -21,7 +21,7 @@ from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
 from nbfuse.local.engine import engine
-from nbfuse.local.kinds import chosen
+from nbfuse.local.kinds import kind_for
 from nbfuse.local.samples import Samples
 from nbfuse.local.speeds import keep_speed
 from nbfuse.providers.http import Limits
@@ -58,7 +58,8 @@ class Local:
         model = self._model(call.model)
         mine = self._samples.setdefault(asyncio.get_running_loop(), {})
         if call.model not in mine:
-            most = model.slots if chosen()[0].samples else 1
+            kind = kind_for(check_file(model, call.model))
+            most = model.slots if kind.samples else 1
             mine[call.model] = Samples(self._ask, most)
         async with aclosing(mine[call.model].stream(_suited(call, model))) as chunks:
             async for chunk in chunks:
@@ -115,11 +116,11 @@ class Local:
     def _describe(self, model: str) -> ModelInfo:
         try:
             found = self._model(model)
-            check_file(found, model)
+            path = check_file(found, model)
         except errors.ModelNotFoundError as error:  # asking it will say the same
             return ModelInfo(id=model, local=True, missing=str(error).replace("\n", " "))
         try:
-            repeatable = chosen()[0].repeatable
+            repeatable = kind_for(path).repeatable
         except errors.NbfuseError:  # no engine: asking it will say so
             repeatable = False
         return msgspec.structs.replace(found.info(model), repeatable=repeatable, remembers=True)

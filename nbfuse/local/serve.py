@@ -3,8 +3,8 @@
 `serve.py ENGINE` reads one JSON request a line from stdin and answers each with one line on stdout.
 It ends when stdin does, or when its parent is no longer its parent (a fork of the kernel may hold
 the pipe open), by `os._exit`: unloading a server that answers hangs for good. Knows nothing of
-nbfuse. A server that is a program of its own (`llama-server`, llama-cpp-python's) is started from
-here, and ends with this process.
+nbfuse but its server for MLX. A server that is a program of its own (`llama-server`,
+llama-cpp-python's) is started from here, and ends with this process.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 PARENT_LOOK_S = 0.5
@@ -137,7 +138,18 @@ def with_llama_cpp_python(request: dict[str, Any], key: str) -> str:
     return _start(words, {"API_KEY": key}, "/v1/models", key)
 
 
+def with_mlx(request: dict[str, Any], key: str) -> str:
+    """Serve a folder of MLX weights inside this process, by nbfuse's own server."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    sys.path.append(str(Path(__file__).parents[2]))  # where nbfuse lies, wherever that is
+    from nbfuse.local.mlx.server import serve
+
+    about = (request[name] for name in ("context", "slots", "idle_s"))
+    return serve(Path(request["path"]), key, *about)
+
+
 ENGINES = {
+    "mlx-lm": with_mlx,
     "xllamacpp": with_xllamacpp,
     "llama-server": with_llama_server,
     "llama-cpp-python": with_llama_cpp_python,
@@ -195,7 +207,7 @@ def leave_with_parent(parent: int) -> None:
 def main() -> None:
     """Answer requests until there is nobody left to answer."""
     name, parent = sys.argv[1], os.getppid()
-    if name == "xllamacpp":
+    if name in ("xllamacpp", "mlx-lm"):  # the others are programs of their own
         fence()
     threading.Thread(target=leave_with_parent, args=(parent,), daemon=True).start()
     key = os.environ.pop("NBFUSE_ENGINE_KEY")

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from nbfuse.local.folder import is_whole
 from nbfuse.paths import data_folder
 
 
@@ -27,8 +28,7 @@ def kept(repo: str, wanted: str) -> Path | None:
     `wanted` is a file's name, or the quantisation in it. The newest revision goes first; a file
     that is still being fetched has no name yet.
     """
-    snapshots = hub_cache() / f"models--{repo.replace('/', '--')}" / "snapshots"
-    revisions = sorted(_folders(snapshots), key=lambda folder: -folder.stat().st_mtime)
+    revisions = _revisions(repo)
     model = repo.rpartition("/")[2].removesuffix("-GGUF")
     for folder in (*revisions, data_folder() / "models"):
         for path in sorted(folder.glob("**/*.gguf")) if folder.is_dir() else ():
@@ -36,6 +36,19 @@ def kept(repo: str, wanted: str) -> Path | None:
             if own and is_wanted(path.relative_to(folder).as_posix(), wanted) and path.exists():
                 return path
     return None
+
+
+def kept_folder(repo: str) -> Path | None:
+    """The folder of `repo` with weights for MLX, in the hub's cache or in nbfuse's own folder."""
+    own = data_folder() / "models" / repo.rpartition("/")[2]
+    return next((folder for folder in (*_revisions(repo), own) if is_whole(folder)), None)
+
+
+def _revisions(repo: str) -> list[Path]:
+    """What the hub's cache holds of `repo`, the newest first."""
+    snapshots = hub_cache() / f"models--{repo.replace('/', '--')}" / "snapshots"
+    found = [path for path in snapshots.iterdir() if path.is_dir()] if snapshots.is_dir() else []
+    return sorted(found, key=lambda folder: -folder.stat().st_mtime)
 
 
 def is_wanted(name: str, wanted: str) -> bool:
@@ -75,7 +88,6 @@ def _lm_studio() -> Iterator[tuple[str, Path]]:
         for path in sorted(folder.glob("*/*/*.gguf")):
             if not path.name.startswith("mmproj"):
                 yield f"lmstudio/{path.relative_to(folder).with_suffix('').as_posix()}", path
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        for path in sorted(folder.glob("*/*/config.json")):
+            if is_whole(path.parent):
+                yield f"lmstudio/{path.parent.relative_to(folder).as_posix()}", path.parent

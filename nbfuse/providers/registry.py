@@ -124,11 +124,12 @@ def _local(model: str) -> _Found:
     return _local_provider(find), model
 
 
-def _gguf(path: str) -> _Found:
-    return _local_provider(_file), path
+def _file(path: str) -> _Found:
+    """A GGUF file, or a folder of weights for MLX."""
+    return _local_provider(_from_path), path
 
 
-def _file(path: str) -> LocalModel:
+def _from_path(path: str) -> LocalModel:
     return from_file(Path(path))
 
 
@@ -147,7 +148,8 @@ _BUILDERS: dict[str, Callable[[str], _Found]] = {
     "openrouter": _openrouter,
     "openai": _openai,
     "local": _local,
-    "gguf": _gguf,
+    "gguf": _file,
+    "mlx": _file,
     "hf": _hf,
 }
 

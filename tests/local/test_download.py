@@ -14,7 +14,8 @@ from pathlib import Path
 import hub
 import pytest
 
-from nbfuse.local.catalog import catalog, from_hub
+from nbfuse.local.catalog import catalog, find, from_hub
+from nbfuse.local.kinds import MLX
 
 pytest.importorskip("huggingface_hub")
 PADDING = 20_000_000  # a tiny model and zeros behind it, so that the middle can be met
@@ -185,3 +186,46 @@ def test_an_interrupted_pull_leaves_no_file_and_goes_on_later(
     assert "goes on where it stopped" in said
     assert "Traceback" not in said
     assert not from_hub(f"{hub.REPO}/{NAME}").here
+
+
+FOLDER = {
+    "config.json": b'{"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64}',
+    "model-00001-of-00002.safetensors": b"one",
+    "model-00002-of-00002.safetensors": b"two",
+    "model.safetensors.index.json": b'{"weight_map": {"a": "model-00001-of-00002.safetensors", '
+    b'"b": "model-00002-of-00002.safetensors"}}',
+    "tokenizer.json": b"{}",
+    "README.md": b"not needed",
+}
+
+
+def test_a_folder_for_mlx_is_fetched_whole_and_nothing_else(server: hub.Hub) -> None:
+    server.files = FOLDER
+    server.corrupt = False
+    assert not from_hub(hub.REPO).here
+    done = pull(f"hf:{hub.REPO}")
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.strip())
+    assert {file.name for file in folder.iterdir()} == set(FOLDER) - {"README.md"}
+    assert from_hub(hub.REPO).path() == folder
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    assert not from_hub(hub.REPO).here  # as while it is being fetched
+
+
+def test_a_repository_without_weights_for_mlx_is_refused(server: hub.Hub) -> None:
+    assert "holds no weights for MLX" in pull(f"hf:{hub.REPO}").stderr
+
+
+def test_a_model_in_both_forms_is_fetched_in_the_one_that_suits(
+    server: hub.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files = FOLDER | {NAME: server.files[NAME]}
+    own(tmp_path, MINE.replace("license", f'mlx = "{hub.REPO}"\nlicense'))
+    assert pull("local:mine:q4_k_m").stdout.strip().endswith(NAME)
+    if MLX.found() is None:
+        pytest.skip("MLX is not here: pip install 'nbfuse[mlx]'")
+    monkeypatch.setenv("NBFUSE_ENGINE", "mlx-lm")
+    assert catalog()["mine"].path().name == NAME  # what is here is good enough
+    folder = pull(f"hf:{hub.REPO}").stdout.strip()
+    assert str(catalog()["mine"].path()) == folder
+    assert find("mine:q4_k_m").path().name == NAME

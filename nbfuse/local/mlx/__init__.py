@@ -1,0 +1,1 @@
+"""A server for MLX weights, run in the engine's process: one thread computes, HTTP around it."""
