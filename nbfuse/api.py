@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -18,14 +18,23 @@ if typing.TYPE_CHECKING:
     import asyncio
 
 
-async def fuse(prompt: str, pool: Pool | str | None = None, /, **settings: object) -> FusionResult:
+async def fuse(
+    prompt: str,
+    pool: Pool | str | None = None,
+    /,
+    *,
+    tools: Sequence[object] = (),
+    **settings: object,
+) -> FusionResult:
     """Ask every member of a pool and fuse the answers.
 
     `pool` is a `Pool`, the name of one, or None for the default; `settings` are fields of `Pool`
-    that hold for this run only (`mode="merge"`, `seed=1`). Raises what `stream` raises.
+    that hold for this run only (`mode="merge"`, `seed=1`). `tools` are what members may call before
+    they answer: Python functions with annotated arguments, or schemas in OpenAI's form, whose call
+    then is the answer. Raises what `stream` raises.
     """
     result = None
-    async with aclosing(_stream(prompt, choose(pool, settings))) as events:
+    async with aclosing(_stream(prompt, choose(pool, settings), tools=tools)) as events:
         async for event in events:
             if isinstance(event, RunFinished):
                 result = event.result
@@ -40,6 +49,7 @@ def stream(
     /,
     *,
     stop: asyncio.Event | None = None,
+    tools: Sequence[object] = (),
     **settings: object,
 ) -> AsyncGenerator[Event]:
     """Iterate over the events of a fusion while it happens; arguments as for `fuse`.
@@ -48,13 +58,18 @@ def stream(
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
     member failed.
     """
-    return _stream(prompt, choose(pool, settings), stop)
+    return _stream(prompt, choose(pool, settings), stop, tools)
 
 
-def _stream(prompt: str, pool: Pool, stop: asyncio.Event | None = None) -> AsyncGenerator[Event]:
+def _stream(
+    prompt: str,
+    pool: Pool,
+    stop: asyncio.Event | None = None,
+    tools: Sequence[object] = (),
+) -> AsyncGenerator[Event]:
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
-    return engine.stream(prompt, pool, stop)
+    return engine.stream(prompt, pool, stop, tools)
 
 
 def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:

@@ -40,9 +40,23 @@ class Failure(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
+class ToolCall(msgspec.Struct, frozen=True):
+    """A tool that a member called, with which arguments, and what it gave; or how it failed."""
+
+    name: str
+    arguments: dict[str, object]
+    result: str = ""
+    failed: bool = False
+
+    def __str__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{self.name}({arguments}) {'failed:' if self.failed else '→'} {self.result}".strip()
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What one member (or the judge) said, whole or not, with its times and its price.
 
+    `tool_calls` are what it called before it answered (its last call, where that is the answer).
     `local` tells that it was said on this machine, where nothing is billed. `parts` holds one text
     for each part of a question that was split. `judged` is False for an answer that came too late
     to be considered.
@@ -54,6 +68,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str = ""
     status: AnswerStatus = "complete"
     parts: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
     first_token_s: float | None = None
     seconds: float = 0.0

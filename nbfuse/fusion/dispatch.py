@@ -17,6 +17,7 @@ from nbfuse.core.events import (
     QuorumReached,
 )
 from nbfuse.core.types import Answer
+from nbfuse.fusion.calling import Conversation
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.run import Draft, Run
 
@@ -110,7 +111,11 @@ class Dispatch:
                     heard(newline)
                 if run.plan.parts:
                     draft.begin_part()
-                await run.stream(member, self._call(member, place, part), draft, heard)
+                call = self._call(member, place, part)
+                if run.plan.tools:
+                    await Conversation(run, member, call, draft, heard).hold()
+                else:
+                    await run.stream(member, call, draft, heard)
         except ModelError as error:
             self._fail(member.label, error)
             return

@@ -17,6 +17,7 @@ from nbfuse.core.fence import stay_inside
 from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Price
 from nbfuse.fusion.parts import split
+from nbfuse.fusion.tools import Tool, make_tools
 from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo, Provider
 from nbfuse.providers.registry import Target, resolve
@@ -50,6 +51,7 @@ class Plan(NamedTuple):
     parts: tuple[str, ...]
     price: Price
     notes: tuple[str, ...]
+    tools: tuple[Tool, ...] = ()
 
     def messages(self, text: str) -> tuple[Message, ...]:
         """What a member is sent to ask it `text`."""
@@ -57,7 +59,7 @@ class Plan(NamedTuple):
         return (*system, Message("user", text))
 
 
-async def make_plan(prompt: str, pool: Pool) -> Plan:
+async def make_plan(prompt: str, pool: Pool, tools: Sequence[object] = ()) -> Plan:
     """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`."""
     if not prompt.strip():
         raise PromptError("The prompt is empty.", "Write a question.")
@@ -72,6 +74,7 @@ async def make_plan(prompt: str, pool: Pool) -> Plan:
         pool = msgspec.structs.replace(pool, local_only=True)
     if pool.local_only:
         stay_inside()
+    usable = make_tools(tools)
     specs = expand(pool.members)
     prompt = prompt.strip()  # a line break at its end is enough to lead a tiny model astray
     names = labels(specs)
@@ -84,7 +87,8 @@ async def make_plan(prompt: str, pool: Pool) -> Plan:
         raise ConfigError(
             f"The judge can't be asked. {judge.info.missing}", "Choose another judge."
         )
-    parts = split(prompt) if pool.mode == "merge" and judge.info.form == "compact" else ()
+    in_parts = pool.mode == "merge" and judge.info.form == "compact" and not usable
+    parts = split(prompt) if in_parts else ()
     plan = Plan(
         prompt=prompt,
         pool=pool,
@@ -95,6 +99,7 @@ async def make_plan(prompt: str, pool: Pool) -> Plan:
         parts=parts if len(parts) > 1 else (),
         price=Price(None, None),
         notes=(),
+        tools=usable,
     )
     plan = plan._replace(price=_estimate(plan), notes=tuple(_notes(plan)))
     _check_budget(plan)

@@ -18,7 +18,7 @@ import msgspec
 from nbfuse.core.call import Call, Chunk, Usage
 from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
 from nbfuse.core.events import Event, JudgeStarted
-from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure
+from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure, ToolCall
 from nbfuse.fusion.plan import Member, Plan
 
 if typing.TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Draft:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._usages: list[Usage] = []
+        self._tool_calls: list[ToolCall] = []
         self._parts: list[int] = []  # where in `_text` each part begins
         self._first_token_s: float | None = None
         self._finish: str | None = None
@@ -63,6 +64,10 @@ class Draft:
         """What follows answers the next part of the question."""
         self._parts.append(len(self._text))
 
+    def note_call(self, call: ToolCall) -> None:
+        """Keep a call of a tool with the answer."""
+        self._tool_calls.append(call)
+
     def conclude(self, text: str) -> None:
         """Say in words of our own what came of many short calls."""
         self._text, self._finish = [text], "stop"
@@ -84,6 +89,7 @@ class Draft:
             )
             if self._parts
             else (),
+            tool_calls=tuple(self._tool_calls),
             usage=_total(self._usages),
             first_token_s=self._first_token_s,
             seconds=self._clock() - self._begun,

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import threading
 import time
-import typing
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from functools import partial
-from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
 
 from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
+from nbfuse.core.threads import off_loop
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
 from nbfuse.local.engine import engine
 from nbfuse.local.kinds import kind_for
@@ -36,7 +33,6 @@ _CONTROL = re.compile(
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID"
     r"|IMG|THINK)\]"
 )
-_T = TypeVar("_T")
 
 # llama.cpp sends nothing while it reads a prompt, and now and then closes a kept connection under
 # the next request (7 of 48 on a busy machine); a new connection costs 0.6 ms.
@@ -67,7 +63,7 @@ class Local:
 
     async def _ask(self, call: Call) -> AsyncGenerator[Chunk]:
         model = self._model(call.model)
-        server = await _off_loop(partial(engine.serve, model, call.model))
+        server = await off_loop(partial(engine.serve, model, call.model))
         client = OpenAI(
             server.base_url,
             Secret(server.key),
@@ -92,7 +88,7 @@ class Local:
                         yield msgspec.structs.replace(chunk, model=call.model, usage=usage)
             ended = True
         except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
-            if (death := await _off_loop(server.child.death)) is None:
+            if (death := await off_loop(server.child.death)) is None:
                 raise
             raise errors.StreamBrokenError(
                 f"The local engine stopped while {call.model} answered: {death}.",
@@ -127,37 +123,6 @@ class Local:
 
     async def aclose(self) -> None:
         """Do nothing: the engine is shared by the whole process and ends with it."""
-
-
-async def _off_loop(work: Callable[[], _T]) -> _T:
-    """`work`'s result from a thread of its own.
-
-    Not asyncio's: those are waited for when a loop ends, so that a model which takes a minute to
-    load would hold up a run whose deadline has passed.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[_T] = loop.create_future()
-
-    def settle(result: _T | None, error: Exception | None) -> None:
-        if future.done():  # nobody waits any more
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(typing.cast(_T, result))
-
-    def run() -> None:
-        result: _T | None = None
-        failed: Exception | None = None
-        try:
-            result = work()
-        except Exception as error:
-            failed = error
-        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
-            loop.call_soon_threadsafe(settle, result, failed)
-
-    threading.Thread(target=run, name="nbfuse-load", daemon=True).start()
-    return await future
 
 
 def _suited(call: Call, model: LocalModel) -> Call:

@@ -7,11 +7,13 @@ what `%load_ext` would otherwise cost.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shlex
 import time
 import warnings
 from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -19,7 +21,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.display import display
 from traitlets import Bool, Enum, Float, Int, TraitError, Unicode
 
-from nbfuse.core.errors import ConfigError, Stopped
+from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import MODES, Pool
 from nbfuse.core.types import FusionResult
@@ -45,6 +47,7 @@ def parser() -> Parser:
     add_run_options(made)
     made.add_argument("-o", "--out", metavar="NAME", help="variable that gets the result")
     made.add_argument("-q", "--quiet", action="store_true", help="show nothing")
+    made.add_argument("--tools", metavar="F,G", help="functions that models may call")
     made.add_argument("--raw", action="store_true", help="leave {{ name }} in the prompt as it is")
     return made
 
@@ -81,8 +84,8 @@ class Fuse(Magics):
 
         Options: -p POOL, -m MODELS, -j JUDGE, --mode best-of|merge|debate, -o NAME, -q,
         --answer KIND, --quorum N, --deadline S, --max-tokens N, --temperature T, --seed N,
-        --dry-run, --raw. The result is the cell's value. A last line of ";" alone hides it.
-        %fuse --help tells more about the options, %fuse help about commands.
+        --tools F,G, --dry-run, --raw. The result is the cell's value. A last line of ";" alone
+        hides it. %fuse --help tells more about the options, %fuse help about commands.
         """
         words = _words(line)
         if cell is None:
@@ -111,17 +114,30 @@ class Fuse(Magics):
         text = body if hidden else cell
         prompt = (text if options.raw else interpolate(text, self.shell.user_ns)).strip()
         pool, reason = pool_of(options, self._preset())
+        tools = self._variables(options.tools, "--tools")
         if options.dry_run:
             from nbfuse.fusion.plan import make_plan
 
-            print(report.plan_text(runner.run(make_plan(prompt, pool))))
+            print(report.plan_text(runner.run(make_plan(prompt, pool, tools))))
             return None
         if reason != "as asked" and not self._pool_named and not options.quiet:
             self._pool_named = True
             print(report.pool_line(pool, reason))
-        return self._run(prompt, pool, options.out, options.quiet or hidden)
+        run = functools.partial(_listen, prompt, pool, tools)
+        return self._run(run, options.out, options.quiet or hidden)
 
-    def _run(self, prompt: str, pool: Pool, out: str | None, quiet: bool) -> FusionResult | None:
+    def _variables(self, names: str | None, option: str) -> list[object]:
+        """The values of the notebook's variables that an option names."""
+        found = [name.strip() for name in (names or "").split(",") if name.strip()]
+        for name in found:
+            if name not in self.shell.user_ns:
+                near = did_you_mean(name, [n for n in self.shell.user_ns if n[0] != "_"])
+                raise ConfigError(f"{option}: there is no variable {name!r}.", near)
+        return [self.shell.user_ns[name] for name in found]
+
+    def _run(
+        self, listen: Callable[..., Coroutine[object, object, None]], out: str | None, quiet: bool
+    ) -> FusionResult | None:
         view: StatusView | None = None
         heard: deque[Event] = deque()  # filled by the loop's thread, emptied by this one
         stop = asyncio.Event()
@@ -142,7 +158,7 @@ class Fuse(Magics):
             try:
                 if self.live and not quiet and can_update(self.shell):
                     view = StatusView()
-                runner.run(_listen(prompt, pool, stop, heard, results), tick)
+                runner.run(listen(stop, heard, results), tick)
             except KeyboardInterrupt:
                 pass  # it was told to stop and did not
             finally:
@@ -190,13 +206,14 @@ class Fuse(Magics):
 async def _listen(
     prompt: str,
     pool: Pool,
+    tools: Sequence[object],
     stop: asyncio.Event,
     heard: deque[Event],
     results: list[FusionResult],
 ) -> None:
     from nbfuse.fusion import engine
 
-    async with aclosing(engine.stream(prompt, pool, stop)) as events:
+    async with aclosing(engine.stream(prompt, pool, stop, tools)) as events:
         async for event in events:
             heard.append(event)
             if isinstance(event, RunFinished):

@@ -19,7 +19,7 @@ from nbfuse.core.clean import clean
 from nbfuse.core.types import Analysis, Answer, FusionResult
 from nbfuse.render.markdown import MOST_BRACKETS
 from nbfuse.render.mathematics import mathematics
-from nbfuse.render.table import HEADS, headline, rows, seconds, sureness
+from nbfuse.render.table import HEADS, called, headline, rows, seconds, sureness
 
 _TAGS = {
     *("p", "br", "hr", "em", "strong", "s", "del", "code", "pre", "blockquote", "a"),
@@ -98,7 +98,8 @@ def _member(answer: Answer) -> str:
     state = "" if answer.status == "complete" else f" · {answer.status}"
     late = "" if answer.judged else " · late, not judged"
     title = f"{_say(answer.member)} · {seconds(answer.seconds)}{state}{late}"
-    body = model_html(answer.text) if answer.text else ""
+    body = _list(list(map(called, answer.tool_calls))) if answer.tool_calls else ""
+    body += model_html(answer.text) if answer.text else ""
     if answer.failure is not None:
         body += f"<p><em>{_say(answer.failure.message)} {_say(answer.failure.hint)}</em></p>"
     return _details(title, body or "<p><em>nothing</em></p>")

@@ -9,7 +9,7 @@ from markdown_it.token import Token
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
-from nbfuse.render.table import HEADS, headline, rows, sureness
+from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model
 MOST_BRACKETS = 1000  # beyond it a search for links takes seconds
@@ -24,6 +24,7 @@ def to_markdown(result: FusionResult) -> str:
     for answer in result.answers:
         failure = answer.failure.message if answer.failure else ""
         parts.append(f"**{_flat(answer.member)}**")
+        parts += [_quote(_flat(called(call))) for call in answer.tool_calls]
         parts.append(_quote(_closed(answer.text or f"({failure or 'nothing'})")))
     table = [HEADS, ("---",) * len(HEADS), *rows(result)]
     parts.append("\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table))

@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from nbfuse.core.clean import clean
-from nbfuse.core.types import Answer, FusionResult, Score, Verdict
+from nbfuse.core.types import Answer, FusionResult, Score, ToolCall, Verdict
 
 HEADS = ("model", "time", "tokens", "price", "verdict")
+MOST_OF_A_CALL = 300  # characters
 
 
 class Row(NamedTuple):
@@ -112,3 +113,9 @@ def price(cost: Decimal | None) -> str:
     if cost is None:
         return "?"
     return f"${cost:.4f}" if cost else "$0"
+
+
+def called(call: ToolCall) -> str:
+    """A call of a tool and what it gave, on one line of a bearable length."""
+    text = " ".join(f"called {call}".split())
+    return text if len(text) <= MOST_OF_A_CALL else f"{text[:MOST_OF_A_CALL]} …"

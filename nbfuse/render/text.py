@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
-from nbfuse.render.table import HEADS, headline, rows, sureness
+from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 
 def to_text(result: FusionResult) -> str:
@@ -13,7 +13,8 @@ def to_text(result: FusionResult) -> str:
     lines += [f"{headline(result)}. {clean(result.verdict.reason)} {sureness(result.verdict)}"]
     lines += [clean(note) for note in result.notes]
     for answer in result.answers:
-        lines += ["", f"[{answer.member}]", clean(answer.text) or _why_empty(answer.failure)]
+        lines += ["", f"[{answer.member}]", *(clean(called(call)) for call in answer.tool_calls)]
+        lines.append(clean(answer.text) or _why_empty(answer.failure))
     return "\n".join([*lines, "", summary(result)])
 
 

@@ -1,0 +1,45 @@
+"""Work for a thread that nobody has to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+import typing
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+async def off_loop(work: Callable[[], _T]) -> _T:
+    """`work`'s result from a thread of its own, in this task's context (the fence holds there too).
+
+    Not asyncio's: those are waited for when a loop ends, so that work which takes a minute would
+    hold up a run whose deadline has passed.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: _T | None, error: Exception | None) -> None:
+        if future.done():  # nobody waits any more
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(typing.cast(_T, result))
+
+    def run() -> None:
+        result: _T | None = None
+        failed: Exception | None = None
+        try:
+            result = context.run(work)
+        except Exception as error:
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="nbfuse-work", daemon=True).start()
+    return await future

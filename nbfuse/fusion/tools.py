@@ -1,0 +1,196 @@
+"""Tools that members may call: what they are, and the schema that a call of one has to obey."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import json
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from nbfuse.core.errors import ConfigError
+
+NONE = "none"  # what is "called" by a model that needs no tool
+# Bounds for what a schema leaves open: a small model may go on with a text or a list for good.
+MOST_CHARACTERS, MOST_ITEMS = 256, 16
+
+_NAME = re.compile(r"[A-Za-z_][\w-]{0,63}")
+
+
+class Tool:
+    """A tool: its name, what it does, the JSON schema of its arguments, and the function, if any.
+
+    Without a `function` a call is the member's answer, for the caller to do something with.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        parameters: Mapping[str, object],
+        function: Callable[..., object] | None = None,
+        arguments: type | None = None,
+    ) -> None:
+        if not _NAME.fullmatch(name) or name == NONE:
+            raise ConfigError(f"A tool can't be called {name!r}.", "Use letters, digits, _ and -.")
+        self.name, self.description, self.parameters = name, description, parameters
+        self.function, self._arguments = function, arguments
+
+    def check(self, arguments: object) -> None:
+        """Raise `ValueError` where `arguments` do not obey the schema."""
+        import jsonschema
+
+        try:
+            jsonschema.validate(arguments, self.parameters)
+        except jsonschema.ValidationError as error:
+            where = ".".join(map(str, error.absolute_path))
+            raise ValueError(f"{self.name} {where}: {error.message}") from None
+
+    def values(self, arguments: dict[str, object]) -> dict[str, object]:
+        """The arguments as the function's annotations want them."""
+        if self._arguments is None:
+            return arguments
+        made: object = msgspec.convert(arguments, self._arguments)
+        return {name: getattr(made, name) for name in arguments}
+
+
+def make_tools(given: Sequence[object]) -> tuple[Tool, ...]:
+    """Tools from Python functions or schemas (OpenAI's form); raises `ConfigError`."""
+    if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
+        raise ConfigError("tools must be a list.", "Write tools=[…].")
+    tools = tuple(_tool(one) for one in given)
+    names = [tool.name for tool in tools]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"Two tools are called {twice!r}.", "Rename one.")
+    return tools
+
+
+def _tool(given: object) -> Tool:
+    if isinstance(given, Tool):
+        return given
+    if isinstance(given, Mapping):
+        about = given.get("function", given)
+        name = about.get("name") if isinstance(about, Mapping) else None
+        parameters = about.get("parameters") if isinstance(about, Mapping) else None
+        if not isinstance(name, str) or not isinstance(parameters, Mapping):
+            raise ConfigError(
+                "A tool's schema needs a name and parameters.",
+                'Write {"name": "…", "description": "…", "parameters": {"type": "object", …}}.',
+            )
+        return Tool(name, str(about.get("description", "")), _checked(name, parameters))
+    if callable(given):
+        return _from_function(given)
+    raise ConfigError(f"{given!r} is no tool.", "Give Python functions, or schemas as dicts.")
+
+
+def _checked(name: str, parameters: Mapping[str, object]) -> Mapping[str, object]:
+    import jsonschema
+
+    try:
+        jsonschema.validators.validator_for(parameters).check_schema(parameters)
+        json.dumps(parameters)
+    except (jsonschema.SchemaError, TypeError, ValueError) as error:
+        why = getattr(error, "message", str(error))
+        raise ConfigError(f"The schema of {name} is none: {why}.", "Mend it.") from None
+    return parameters
+
+
+def _from_function(function: Callable[..., object]) -> Tool:
+    """A tool that is called by name with arguments of the annotated types."""
+    name = getattr(function, "__name__", "")
+    remedy = f"Annotate them, as in def {name or 'f'}(city: str, days: int = 1) -> str."
+    try:
+        hints = typing.get_type_hints(function)
+        signature = inspect.signature(function)
+    except (NameError, TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: its arguments can't be read: {error}.", remedy) from None
+    fields: list[tuple[str, object] | tuple[str, object, object]] = []
+    for parameter in signature.parameters.values():
+        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if not by_name or parameter.name not in hints:
+            raise ConfigError(f"{name}: the argument {parameter.name!r} has no type.", remedy)
+        hint = hints[parameter.name]
+        if parameter.default is parameter.empty:
+            fields.append((parameter.name, hint))
+        else:
+            default = functools.partial(copy.copy, parameter.default)
+            fields.append((parameter.name, hint, msgspec.field(default_factory=default)))
+    try:
+        kind = msgspec.defstruct(
+            f"{name}_arguments", fields, kw_only=True, forbid_unknown_fields=True
+        )
+        schema = msgspec.json.schema(kind)
+    except TypeError as error:
+        raise ConfigError(f"{name}: {error}.", "Use types that JSON knows.") from None
+    found = schema.pop("$ref").rpartition("/")[2]
+    parameters = schema["$defs"].pop(found) | {"$defs": schema["$defs"]}
+    del parameters["title"]
+    return Tool(name, inspect.getdoc(function) or "", parameters, function, kind)
+
+
+def call_schema(tools: Sequence[Tool]) -> dict[str, object]:
+    """What a reply that calls one of `tools`, or none, looks like."""
+    shared: dict[str, object] = {}
+    ways = [_object(tool=_const(NONE))]
+    for tool in tools:
+        parameters = _bounded(_moved(tool.parameters, f"#/$defs/{tool.name}."))
+        inner = parameters.pop("$defs", {})
+        shared |= {f"{tool.name}.{name}": part for name, part in inner.items()}
+        ways.append(_object(tool=_const(tool.name), arguments=parameters))
+    schema = _object(call={"anyOf": ways})
+    return schema | {"$defs": shared} if shared else schema
+
+
+def _const(value: str) -> dict[str, object]:
+    return {"type": "string", "enum": [value]}
+
+
+def _object(**properties: object) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _moved(schema: typing.Any, to: str) -> typing.Any:
+    """`schema` with its references pointing to where its definitions will be."""
+    if isinstance(schema, Mapping):
+        return {
+            key: re.sub(r"^#/(\$defs|definitions)/", lambda _: to, value)
+            if key == "$ref" and isinstance(value, str)
+            else _moved(value, to)
+            for key, value in (("$defs" if k == "definitions" else k, v) for k, v in schema.items())
+        }
+    if isinstance(schema, list | tuple):
+        return [_moved(one, to) for one in schema]
+    return schema
+
+
+def _bounded(schema: typing.Any) -> typing.Any:
+    """`schema` with an end to every text and list, and without fields that it does not name."""
+    if isinstance(schema, list | tuple):
+        return [_bounded(one) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    made = {
+        key: {name: _bounded(part) for name, part in value.items()}
+        if key in ("properties", "$defs") and isinstance(value, Mapping)
+        else value
+        if key in ("enum", "const", "default", "examples", "required")
+        else _bounded(value)
+        for key, value in schema.items()
+    }
+    free = not {"enum", "const", "format", "pattern"} & set(made)
+    if made.get("type") == "string" and free:
+        made.setdefault("maxLength", MOST_CHARACTERS)
+    if made.get("type") == "array":
+        made.setdefault("maxItems", MOST_ITEMS)
+    if made.get("type") == "object" and "properties" in made:
+        made.setdefault("additionalProperties", False)
+    return made
