@@ -24,6 +24,7 @@ async def fuse(
     /,
     *,
     tools: Sequence[object] = (),
+    images: Sequence[object] = (),
     **settings: object,
 ) -> FusionResult:
     """Ask every member of a pool and fuse the answers.
@@ -31,10 +32,13 @@ async def fuse(
     `pool` is a `Pool`, the name of one, or None for the default; `settings` are fields of `Pool`
     that hold for this run only (`mode="merge"`, `seed=1`). `tools` are what members may call before
     they answer: Python functions with annotated arguments, or schemas in OpenAI's form, whose call
-    then is the answer. Raises what `stream` raises.
+    then is the answer. `images` go to members that can see: paths of files, bytes, matplotlib
+    figures or PIL images. Raises what `stream` raises.
     """
     result = None
-    async with aclosing(_stream(prompt, choose(pool, settings), tools=tools)) as events:
+    async with aclosing(
+        _stream(prompt, choose(pool, settings), tools=tools, images=images)
+    ) as events:
         async for event in events:
             if isinstance(event, RunFinished):
                 result = event.result
@@ -50,6 +54,7 @@ def stream(
     *,
     stop: asyncio.Event | None = None,
     tools: Sequence[object] = (),
+    images: Sequence[object] = (),
     **settings: object,
 ) -> AsyncGenerator[Event]:
     """Iterate over the events of a fusion while it happens; arguments as for `fuse`.
@@ -58,7 +63,7 @@ def stream(
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
     member failed.
     """
-    return _stream(prompt, choose(pool, settings), stop, tools)
+    return _stream(prompt, choose(pool, settings), stop, tools, images)
 
 
 def _stream(
@@ -66,10 +71,11 @@ def _stream(
     pool: Pool,
     stop: asyncio.Event | None = None,
     tools: Sequence[object] = (),
+    images: Sequence[object] = (),
 ) -> AsyncGenerator[Event]:
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
-    return engine.stream(prompt, pool, stop, tools)
+    return engine.stream(prompt, pool, stop, tools, images)
 
 
 def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:

@@ -95,6 +95,7 @@ def parser() -> Parser:
         "model",
         help="local:NAME, local:NAME:QUANTISATION, hf:owner/repo/file.gguf or hf:owner/repo",
     )
+    pull.add_argument("--vision", action="store_true", help="with its part for pictures")
     models = add("models", _models, "list the models that can be asked")
     models.add_argument("search", nargs="?", default="", help="only those with this word")
     models.add_argument("--local", action="store_true", help="those that run on this machine")
@@ -115,14 +116,14 @@ def _ask(options: argparse.Namespace) -> int:
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     pool, reason = pool_of(options)
     if options.dry_run:
-        plan = asyncio.run(make_plan(prompt, pool))
+        plan = asyncio.run(make_plan(prompt, pool, images=options.image))
         print(to_json(engine.announcement(plan)) if options.json else plan_text(plan))
         return OK
     if reason != "as asked":
         print(pool_line(pool, reason), file=sys.stderr)
 
     try:
-        result = asyncio.run(_listen(prompt, pool))
+        result = asyncio.run(_listen(prompt, pool, options.image))
     except NoAnswerError as error:
         if options.json:
             print(to_json(error.result))
@@ -139,7 +140,7 @@ def _ask(options: argparse.Namespace) -> int:
     return OK
 
 
-async def _listen(prompt: str, pool: Pool) -> FusionResult | None:
+async def _listen(prompt: str, pool: Pool, images: Sequence[str]) -> FusionResult | None:
     """The result, also of a run that Ctrl-C has ended; one line tells how far it is."""
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C simply ends it
@@ -147,7 +148,7 @@ async def _listen(prompt: str, pool: Pool) -> FusionResult | None:
     result: FusionResult | None = None
     ended, members = 0, 0
     with _progress() as say:
-        async with aclosing(engine.stream(prompt, pool, stop)) as events:
+        async with aclosing(engine.stream(prompt, pool, stop, images=images)) as events:
             async for event in events:
                 match event:
                     case RunPlanned(members=names):
@@ -205,7 +206,7 @@ def _print_result(result: FusionResult) -> None:
 def _pull(options: argparse.Namespace) -> int:
     from nbfuse.local.download import pull
 
-    print(pull(options.model, lambda text: print(text, file=sys.stderr)))
+    print(pull(options.model, lambda text: print(text, file=sys.stderr), options.vision))
     return OK
 
 

@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nbfuse.local.catalog import find
+from nbfuse.paths import config_folder
+
 WIDTH, INNER, LAYERS, HEADS = 32, 64, 2, 2
 IMAGE, PATCH, MERGE = 140, 14, 2
+
+
+def install(folder: Path) -> str:
+    """Let there be a tiny model that sees, added as a user would; how it is named."""
+    projector = write(folder / "mmproj.gguf")
+    own = config_folder() / "models.toml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    file = find("tiny-calc").path()
+    own.write_text(f'[seeing]\nfile = "{file}"\nmmproj = "{projector}"\ncontext = 1024')
+    return "local:seeing"
 
 
 def write(path: Path, model_width: int = 160) -> Path:

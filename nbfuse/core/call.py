@@ -16,10 +16,11 @@ Role = Literal["system", "user", "assistant"]
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One turn of a conversation."""
+    """One turn of a conversation; `images` are data URLs."""
 
     role: Role
     content: str
+    images: tuple[str, ...] = ()
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from nbfuse.core.call import Call, Chunk
-from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
+from nbfuse.core.errors import BadRequestError, BadResponseError, DeadlineError, ModelError
 from nbfuse.core.events import (
     MemberDelta,
     MemberFailed,
@@ -18,7 +18,7 @@ from nbfuse.core.events import (
 )
 from nbfuse.core.types import Answer
 from nbfuse.fusion.calling import Conversation
-from nbfuse.fusion.plan import Member
+from nbfuse.fusion.plan import SEEING, Member
 from nbfuse.fusion.run import Draft, Run
 
 GRACE_SHARE, LEAST_GRACE_S, MOST_GRACE_S = 0.25, 1.0, 5.0
@@ -104,6 +104,9 @@ class Dispatch:
                 delta = MemberDelta(member=label, text=chunk.text, reasoning=chunk.reasoning)
                 run.emit(delta)
 
+        if run.plan.images and member.info.vision is False:
+            self._fail(label, BadRequestError(f"{label} can't see pictures.", SEEING))
+            return
         try:
             for i, part in enumerate(run.plan.parts or (run.plan.prompt,)):
                 if i > 0:

@@ -30,17 +30,18 @@ async def stream(
     pool: Pool,
     stop: asyncio.Event | None = None,
     tools: Sequence[object] = (),
+    images: Sequence[object] = (),
 ) -> AsyncGenerator[Event]:
     """Yield the events of one fusion as they happen, from `RunPlanned` to `RunFinished`.
 
-    `tools` are functions or schemas that members may call. Setting `stop` ends the run early: its
-    last event holds what had arrived. Closing the iterator cancels every request without a last
-    event. Raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError` before anything is
-    spent, and `NoAnswerError` when every member failed.
+    `tools` are functions or schemas that members may call; `images` go to those that can see.
+    Setting `stop` ends the run early: its last event holds what had arrived. Closing the iterator
+    cancels every request without a last event. Raises `PromptError`, `ConfigError`, `PrivacyError`
+    or `BudgetError` before anything is spent, and `NoAnswerError` when every member failed.
     """
     begun = time.monotonic()
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
-    planning = asyncio.create_task(make_plan(prompt, pool, tools))
+    planning = asyncio.create_task(make_plan(prompt, pool, tools, images))
     tasks: set[asyncio.Task[object]] = {stopping, planning}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -14,6 +14,7 @@ from nbfuse.core.call import Message
 from nbfuse.core.errors import BudgetError, ConfigError, PrivacyError, PromptError
 from nbfuse.core.errors import did_you_mean as near
 from nbfuse.core.fence import stay_inside
+from nbfuse.core.pictures import data_url
 from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Price
 from nbfuse.fusion.parts import split
@@ -27,6 +28,11 @@ SHORT_ANSWER, LONG_ANSWER = 150, 1500
 # What the judge writes, low and high, in each mode (a verdict; an analysis and an answer).
 JUDGE_WRITES = {"best-of": (150, 600), "merge": (500, 2500), "debate": (150, 600)}
 CHARACTERS_PER_TOKEN = 4
+PICTURE = 1500  # tokens of a picture, of which each vendor has its own count
+SEEING = (
+    "Name one that can: for instance openrouter:openai/gpt-5, or a local model after nbfuse pull "
+    "local:ministral-3b --vision."
+)
 
 
 class Member(NamedTuple):
@@ -52,14 +58,17 @@ class Plan(NamedTuple):
     price: Price
     notes: tuple[str, ...]
     tools: tuple[Tool, ...] = ()
+    images: tuple[str, ...] = ()
 
     def messages(self, text: str) -> tuple[Message, ...]:
         """What a member is sent to ask it `text`."""
         system = (Message("system", self.pool.system),) if self.pool.system else ()
-        return (*system, Message("user", text))
+        return (*system, Message("user", text, self.images))
 
 
-async def make_plan(prompt: str, pool: Pool, tools: Sequence[object] = ()) -> Plan:
+async def make_plan(
+    prompt: str, pool: Pool, tools: Sequence[object] = (), images: Sequence[object] = ()
+) -> Plan:
     """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`."""
     if not prompt.strip():
         raise PromptError("The prompt is empty.", "Write a question.")
@@ -75,6 +84,7 @@ async def make_plan(prompt: str, pool: Pool, tools: Sequence[object] = ()) -> Pl
     if pool.local_only:
         stay_inside()
     usable = make_tools(tools)
+    pictures = tuple(map(data_url, images if isinstance(images, list | tuple) else [images]))
     specs = expand(pool.members)
     prompt = prompt.strip()  # a line break at its end is enough to lead a tiny model astray
     names = labels(specs)
@@ -100,7 +110,10 @@ async def make_plan(prompt: str, pool: Pool, tools: Sequence[object] = ()) -> Pl
         price=Price(None, None),
         notes=(),
         tools=usable,
+        images=pictures,
     )
+    if pictures and all(member.info.vision is False for member in members):
+        raise ConfigError("No member of this pool can see pictures.", SEEING)
     plan = plan._replace(price=_estimate(plan), notes=tuple(_notes(plan)))
     _check_budget(plan)
     return plan
@@ -186,6 +199,7 @@ def tokens_in(text: str) -> int:
 def _estimate(plan: Plan) -> Price:
     """Members read the prompt; the judge reads it too, with every answer, and writes."""
     asked = tokens_in(plan.prompt) + tokens_in(plan.pool.system or "")
+    asked += PICTURE * len(plan.images)
     short, long = SHORT_ANSWER, plan.pool.max_tokens or LONG_ANSWER
     short, count = min(short, long), len(plan.members)
     judge_low, judge_high = JUDGE_WRITES[plan.pool.mode]

@@ -47,11 +47,12 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One entry: a file (in nbfuse, in a Python package, or anywhere), or repositories of the hub.
 
     `repo` holds GGUF files, `mlx` a folder of weights for MLX; `file` may be such a folder, too.
-    `quants` are the quantisations in `repo`, the default first; `quant` is the one chosen.
-    `context` (tokens), `slots` (requests at once) and `threads` (None: as many as cores) are what
-    the engine is told, `trained_context` is what the model could; a large one that nobody has used
-    for `idle_s` seconds gives its memory back. `temperature`, `top_p`,
-    `max_tokens` and `system` hold where a call does not say otherwise.
+    `mmproj` is the part that turns pictures into tokens, a file of `repo` or a path, of about
+    `mmproj_bytes`. `quants` are the quantisations in `repo`, the default first; `quant` is the one
+    chosen. `context` (tokens), `slots` (requests at once) and `threads` (None: as many as cores)
+    are what the engine is told, `trained_context` is what the model could; a large one that nobody
+    has used for `idle_s` seconds gives its memory back. `temperature`, `top_p`, `max_tokens` and
+    `system` hold where a call does not say otherwise.
     """
 
     file: str = ""
@@ -72,7 +73,8 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     top_p: float | None = None
     max_tokens: int | None = None
     system: str | None = None
-    vision: bool = False
+    mmproj: str = ""
+    mmproj_bytes: int = 0
     form: Literal["full", "compact", "none"] = "full"
     check: str = ""
 
@@ -87,6 +89,13 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             home = Path(found.origin).parent if found and found.origin else Path(self.package)
             return home / self.file
         return shipped(self.file)
+
+    def projector(self) -> Path | None:
+        """Where its part for pictures is; None where it has none, or that is not here."""
+        if not self.mmproj:
+            return None
+        path = weights.kept(self.repo, self.mmproj) if self.repo else Path(self.mmproj).expanduser()
+        return path if path is not None and path.is_file() else None
 
     @property
     def here(self) -> bool:
@@ -118,6 +127,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             id=name,
             context=self.context,
             local=True,
+            vision=self.projector() is not None,
             temperature=self.temperature,
             form=self.form,
             check=self.check,

@@ -45,16 +45,20 @@ class Remote(NamedTuple):
     sha256: str
 
 
-def pull(spec: str, say: Callable[[str], None]) -> Path:
+def pull(spec: str, say: Callable[[str], None], vision: bool = False) -> Path:
     """Fetch the weights of a model and tell where they are now.
 
     `spec` is `local:NAME[:QUANT]`, `hf:owner/repo/file.gguf`, or for MLX `hf:owner/repo`; a model
     of the catalog is fetched in the form that this machine runs best.
-    `say` is told what is about to happen, the licence among it. Raises `ConfigError`,
-    `PrivacyError`, `ModelNotFoundError`, `ModelFileError` or `DownloadError`.
+    With `vision` its part for pictures is fetched, too. `say` is told what is about to happen, the
+    licence among it. Raises `ConfigError`, `PrivacyError`, `ModelNotFoundError`, `ModelFileError`
+    or `DownloadError`.
     """
     model, name = _wanted(spec)
-    if model.here and (path := model.path()) is not None:
+    if vision and not model.mmproj:
+        raise ConfigError(f"{name} has no part for pictures.", "Leave out --vision.")
+    whole = model.here and (not vision or model.projector() is not None)
+    if whole and (path := model.path()) is not None:
         say(f"{name} is here already: {path}")
         return path
     if not (model.repo or model.mlx):
@@ -64,15 +68,16 @@ def pull(spec: str, say: Callable[[str], None]) -> Path:
             "This machine is local only (NBFUSE_LOCAL_ONLY).", "Unset it, or copy the file here."
         )
     with _in_our_words(name, say):
-        remotes = _look_up(model)
+        remotes = _look_up(model, vision)
         _check_disk(remotes)
-        what = remotes[0].name if len(remotes) == 1 else f"{remotes[0].repo} for MLX"
+        what = " and ".join(one.name for one in remotes if one.name.endswith(".gguf"))
+        what = what or f"{remotes[0].repo} for MLX"
         size = gib(sum(remote.size for remote in remotes))
         say(f"{name}: {what}, {size}, licence: {model.license or 'see its page'}")
         paths = [_fetch(remote) for remote in remotes]
     for path, remote in zip(paths, remotes, strict=True):
         _verify(path, remote)
-    return paths[0] if len(paths) == 1 else paths[0].parent
+    return paths[0] if paths[0].suffix == ".gguf" else paths[0].parent
 
 
 def _wanted(spec: str) -> tuple[LocalModel, str]:
@@ -86,11 +91,11 @@ def _wanted(spec: str) -> tuple[LocalModel, str]:
     )
 
 
-def _look_up(model: LocalModel) -> list[Remote]:
-    """The one GGUF file, or all files that a folder for MLX needs."""
+def _look_up(model: LocalModel, vision: bool) -> list[Remote]:
+    """The GGUF file, perhaps with the one for pictures, or all that a folder for MLX needs."""
     from huggingface_hub import HfApi
 
-    mlx = bool(model.mlx) and not model.quant and (prefers_mlx() or not model.repo)
+    mlx = bool(model.mlx) and not (model.quant or vision) and (prefers_mlx() or not model.repo)
     repo = model.mlx if mlx else model.repo
     about = HfApi().model_info(repo, files_metadata=True)
     remotes = [
@@ -108,13 +113,15 @@ def _look_up(model: LocalModel) -> list[Remote]:
         if not any(one.name.endswith(".safetensors") for one in found):
             raise ModelNotFoundError(f"{repo} holds no weights for MLX.", "Name another one.")
         return found
-    wanted = model.file or model.quantisation
-    files = [one for one in remotes if one.name.endswith(".gguf")]
-    for one in files:
-        if is_wanted(one.name, wanted):
-            return [one]
-    names = [one.name for one in files]
-    raise ModelNotFoundError(f"{repo} has no file for {wanted}.", did_you_mean(wanted, names))
+    files = {one.name: one for one in remotes if one.name.endswith(".gguf")}
+    found = []
+    for wanted in (model.file or model.quantisation, *([model.mmproj] if vision else [])):
+        name = next((name for name in files if is_wanted(name, wanted)), None)
+        if name is None:
+            near = did_you_mean(wanted, files)
+            raise ModelNotFoundError(f"{repo} has no file for {wanted}.", near)
+        found.append(files[name])
+    return found
 
 
 def _check_disk(remotes: Sequence[Remote]) -> None:

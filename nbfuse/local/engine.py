@@ -21,7 +21,6 @@ from nbfuse.local.catalog import LocalModel, check_file
 from nbfuse.local.child import Child
 from nbfuse.local.fit import read_head
 from nbfuse.local.folder import size, stamp
-from nbfuse.local.gguf import Header
 from nbfuse.local.kinds import MLX, Kind, kind_for
 
 SHARED_BYTES = 64_000_000  # a file up to here lives with others: a process costs 20 MB of its own
@@ -57,16 +56,18 @@ class Engine:
         """
         path = check_file(model, name)
         # weights that were replaced are another model
-        loaded = (*stamp(path), model.context, model.slots, model.threads, model.idle_s)
         kind = kind_for(path)
+        eyes = model.projector() if kind.vision else None
+        loaded = (*stamp(path), eyes, model.context, model.slots, model.threads, model.idle_s)
         shared = kind != MLX and size(path) <= SHARED_BYTES
         child = self._child("" if shared else str(path), kind)
         with child.loading:
             ended = child.servers and not child.alive  # by `abandon`, while this waited
             if not ended and loaded not in child.servers:
-                way = self._way(path, read_head(path), model.context, child)
+                way = self._way(path, eyes, model.context, child)
                 request = {
                     "path": str(path),
+                    "mmproj": str(eyes or ""),
                     "slots": model.slots,
                     "threads": model.threads or cores(),
                     "idle_s": -1 if shared else model.idle_s,
@@ -123,10 +124,11 @@ class Engine:
                 child = self._children[group] = Child(kind)
             return child
 
-    def _way(self, path: Path, header: Header, context: int, child: Child) -> memory.Setting:
+    def _way(self, path: Path, eyes: Path | None, context: int, child: Child) -> memory.Setting:
         """How the model will be loaded; large models that nobody uses make room for it."""
+        header, beside = read_head(path), size(eyes) if eyes else 0
         try:
-            return memory.choose(path.name, header, context, memory.available())
+            return memory.choose(path.name, header, context, memory.available() - beside)
         except OutOfMemoryError:
             with self._lock:
                 idle = [
@@ -138,7 +140,7 @@ class Engine:
                     other.kill()
             if not idle:
                 raise
-            return memory.choose(path.name, header, context, memory.available())
+            return memory.choose(path.name, header, context, memory.available() - beside)
 
     def leave_parent(self) -> None:
         """After a fork: another thread of the parent may have held the lock."""

@@ -26,13 +26,14 @@ class Kind(NamedTuple):
     """An engine and what it lacks beside the others.
 
     `samples` tells whether it makes several at once, `repeatable` whether a seed is the same answer
-    again whatever was asked before.
+    again whatever was asked before, `vision` whether it can be shown pictures.
     """
 
     name: str
     lacks: str = ""
     samples: bool = True
     repeatable: bool = True
+    vision: bool = True
 
     def found(self) -> str | None:
         """Its version or its place on this machine, None where it is not."""
@@ -47,15 +48,18 @@ class Kind(NamedTuple):
             return "of an unknown version"
 
 
-MLX = Kind("mlx-lm", "pictures, a smaller cache, and a say in how many threads it takes")
+MLX = Kind(
+    "mlx-lm", "pictures, a smaller cache, and a say in how many threads it takes", vision=False
+)
 KINDS = (
     Kind("xllamacpp", "in its prebuilt form GPUs other than Apple's, and AVX-512"),
     Kind("llama-server"),
     Kind(
         "llama-cpp-python",
-        "one request at a time, samples one after another, seeds that repeat, usage, tools, "
+        "several requests at a time, samples at once, seeds that repeat, usage, pictures, "
         "checked weights, idle unloading",
         samples=False,
+        vision=False,
         repeatable=False,  # what it remembers of earlier prompts can't be put aside
     ),
 )

@@ -29,7 +29,7 @@ from nbfuse.providers.protocol import ModelInfo
 # The engine parses the rendered prompt as a whole, so these words in a text would become control
 # tokens and could end the user's turn.
 _CONTROL = re.compile(
-    r"</?s>|<\|\w+\|>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>"
+    r"</?s>|<__media__>|<\|\w+\|>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID"
     r"|IMG|THINK)\]"
 )
@@ -116,10 +116,16 @@ class Local:
         except errors.ModelNotFoundError as error:  # asking it will say the same
             return ModelInfo(id=model, local=True, missing=str(error).replace("\n", " "))
         try:
-            repeatable = kind_for(path).repeatable
+            kind = kind_for(path)
         except errors.NbfuseError:  # no engine: asking it will say so
-            repeatable = False
-        return msgspec.structs.replace(found.info(model), repeatable=repeatable, remembers=True)
+            return msgspec.structs.replace(found.info(model), remembers=True)
+        info = found.info(model)
+        return msgspec.structs.replace(
+            info,
+            repeatable=kind.repeatable,
+            remembers=True,
+            vision=info.vision and kind.vision,
+        )
 
     async def aclose(self) -> None:
         """Do nothing: the engine is shared by the whole process and ends with it."""
@@ -127,7 +133,7 @@ class Local:
 
 def _suited(call: Call, model: LocalModel) -> Call:
     """`call` with the model's own defaults, and with text that can't become control tokens."""
-    messages = [Message(m.role, disarm(m.content)) for m in call.messages]
+    messages = [Message(m.role, disarm(m.content), m.images) for m in call.messages]
     if model.system is not None and messages[0].role != "system":
         messages.insert(0, Message("system", model.system))
     return msgspec.structs.replace(

@@ -56,6 +56,8 @@ def settings(request: dict[str, Any], key: str) -> Any:
         if not hasattr(params, name):
             raise AttributeError(f"this xllamacpp has no setting {name!r}")
         setattr(params, name, value)
+    if request.get("mmproj"):
+        params.mmproj.path = request["mmproj"]
     if request["kv"] == "q8_0":
         params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     return params
@@ -122,6 +124,7 @@ def with_llama_server(request: dict[str, Any], key: str) -> str:
     words += ["--sleep-idle-seconds", str(request["idle_s"]), "--cache-ram", "512"]
     words += ["--no-warmup", "--fit", "off", "--no-ui", "--check-tensors", "--verbosity", "1"]
     words += [] if request["repack"] else ["--no-repack"]
+    words += ["--mmproj", request["mmproj"]] if request.get("mmproj") else []
     words += ["--host", "127.0.0.1", "--port", "{port}"]
     return _start(words, {"LLAMA_API_KEY": key}, "/health")
 

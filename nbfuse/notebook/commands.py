@@ -13,7 +13,7 @@ HELP = """\
 %fuse --help            the options of such a cell
 %fuse models [WORD]     models that can be asked, with context and price
 %fuse models --local    those of this machine: size, whether they fit, licence, speed
-%fuse pull MODEL        fetch the weights of a local model
+%fuse pull MODEL        fetch the weights of a local model (--vision: and its part for pictures)
 %fuse pool              pools by name, and the default
 %fuse last              the last result again
 %fuse help              this page
@@ -32,10 +32,10 @@ def run_command(
             print_options()
         case ["help"]:
             print(HELP)
-        case ["pull", spec]:
+        case ["pull", spec] | ["pull", spec, "--vision"] | ["pull", "--vision", spec]:
             from nbfuse.local.download import pull
 
-            print(f"It is in {pull(spec, print)}")
+            print(f"It is in {pull(spec, print, '--vision' in words)}")
         case ["models", "--local", *search]:
             _print_columns([report.LOCAL_HEADS, *report.local_rows(" ".join(search))])
         case ["models", *search]:

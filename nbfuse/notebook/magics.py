@@ -47,7 +47,7 @@ def parser() -> Parser:
     add_run_options(made)
     made.add_argument("-o", "--out", metavar="NAME", help="variable that gets the result")
     made.add_argument("-q", "--quiet", action="store_true", help="show nothing")
-    made.add_argument("--tools", metavar="F,G", help="functions that models may call")
+    made.add_argument("--tools", metavar="F,G", help="functions of yours that models may call")
     made.add_argument("--raw", action="store_true", help="leave {{ name }} in the prompt as it is")
     return made
 
@@ -84,8 +84,8 @@ class Fuse(Magics):
 
         Options: -p POOL, -m MODELS, -j JUDGE, --mode best-of|merge|debate, -o NAME, -q,
         --answer KIND, --quorum N, --deadline S, --max-tokens N, --temperature T, --seed N,
-        --tools F,G, --dry-run, --raw. The result is the cell's value. A last line of ";" alone
-        hides it. %fuse --help tells more about the options, %fuse help about commands.
+        --tools F,G, --image X, --dry-run, --raw. The result is the cell's value. A last line of
+        ";" alone hides it. %fuse --help tells more about the options, %fuse help about commands.
         """
         words = _words(line)
         if cell is None:
@@ -115,15 +115,16 @@ class Fuse(Magics):
         prompt = (text if options.raw else interpolate(text, self.shell.user_ns)).strip()
         pool, reason = pool_of(options, self._preset())
         tools = self._variables(options.tools, "--tools")
+        images = [self.shell.user_ns.get(one, one) for one in options.image]
         if options.dry_run:
             from nbfuse.fusion.plan import make_plan
 
-            print(report.plan_text(runner.run(make_plan(prompt, pool, tools))))
+            print(report.plan_text(runner.run(make_plan(prompt, pool, tools, images))))
             return None
         if reason != "as asked" and not self._pool_named and not options.quiet:
             self._pool_named = True
             print(report.pool_line(pool, reason))
-        run = functools.partial(_listen, prompt, pool, tools)
+        run = functools.partial(_listen, prompt, pool, tools, images)
         return self._run(run, options.out, options.quiet or hidden)
 
     def _variables(self, names: str | None, option: str) -> list[object]:
@@ -207,13 +208,14 @@ async def _listen(
     prompt: str,
     pool: Pool,
     tools: Sequence[object],
+    images: Sequence[object],
     stop: asyncio.Event,
     heard: deque[Event],
     results: list[FusionResult],
 ) -> None:
     from nbfuse.fusion import engine
 
-    async with aclosing(engine.stream(prompt, pool, stop, tools)) as events:
+    async with aclosing(engine.stream(prompt, pool, stop, tools, images)) as events:
         async for event in events:
             heard.append(event)
             if isinstance(event, RunFinished):

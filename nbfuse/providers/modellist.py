@@ -27,6 +27,10 @@ class _TopProvider(msgspec.Struct):
     max_completion_tokens: int | None = None
 
 
+class _Architecture(msgspec.Struct):
+    input_modalities: tuple[str, ...] | None = None
+
+
 class _Model(msgspec.Struct):
     id: str
     name: str | None = None
@@ -34,6 +38,7 @@ class _Model(msgspec.Struct):
     pricing: _Pricing | None = None
     top_provider: _TopProvider | None = None
     supported_parameters: tuple[str, ...] | None = None
+    architecture: _Architecture | None = None
 
 
 class _Models(msgspec.Struct):
@@ -56,8 +61,10 @@ async def fetch_models(address: http.Address) -> list[ModelInfo]:
 
 
 def _info(model: _Model) -> ModelInfo:
+    reads = model.architecture.input_modalities if model.architecture else None
     return ModelInfo(
         id=model.id,
+        vision=None if reads is None else "image" in reads,
         name=model.name or "",
         context=model.context_length,
         max_output=model.top_provider.max_completion_tokens if model.top_provider else None,

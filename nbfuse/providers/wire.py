@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
-from nbfuse.core.call import Call, Chunk, TokenLogprob, Usage
+from nbfuse.core.call import Call, Chunk, Message, TokenLogprob, Usage
 
 
 class WireError(msgspec.Struct):
@@ -161,6 +161,14 @@ def _usage(usage: _Usage) -> Usage:
     )
 
 
+def _message(message: Message) -> dict[str, object]:
+    if not message.images:
+        return {"role": message.role, "content": message.content}
+    pictures = [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
+    text = {"type": "text", "text": message.content}
+    return {"role": message.role, "content": [text, *pictures]}
+
+
 def write_request(call: Call, require_parameters: bool, llama: bool = False) -> bytes:
     """The body of a streaming request; settings that are None are left out.
 
@@ -170,7 +178,7 @@ def write_request(call: Call, require_parameters: bool, llama: bool = False) -> 
     """
     body: dict[str, object] = {
         "model": call.model,
-        "messages": call.messages,
+        "messages": [_message(message) for message in call.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
     }

@@ -229,3 +229,20 @@ def test_a_model_in_both_forms_is_fetched_in_the_one_that_suits(
     folder = pull(f"hf:{hub.REPO}").stdout.strip()
     assert str(catalog()["mine"].path()) == folder
     assert find("mine:q4_k_m").path().name == NAME
+
+
+def test_the_part_for_pictures_is_fetched_when_asked_for(server: hub.Hub, tmp_path: Path) -> None:
+    own(tmp_path, MINE.replace("license", 'mmproj = "mmproj-Q4_K_M.gguf"\nlicense'))
+    assert pull("local:mine").returncode == 0
+    assert catalog()["mine"].projector() is None
+    asked = len(server.ranges)
+    done = subprocess.run(
+        [sys.executable, "-m", "nbfuse", "pull", "local:mine", "--vision"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(server.ranges) == asked + 1  # the weights are here already
+    assert catalog()["mine"].projector().read_bytes() == b"GGUF"

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
+import eyes
 import mlx_weights
 import psutil
 import pytest
+from pictures import PNG
 
 from nbfuse import FusionResult, Pool, fuse
 from nbfuse.core import errors
@@ -99,6 +101,20 @@ def test_a_schema_is_obeyed(kind: Kind) -> None:
     }
     reply = json.loads(say(SMALL, "Describe an apple.", schema=schema, max_tokens=60))
     assert set(reply) == {"colour", "count"}
+
+
+def test_a_picture_is_read_or_refused(kind: Kind, tmp_path: Path) -> None:
+    seeing = "local:tiny-calc" if kind == MLX else eyes.install(tmp_path)
+    pool = Pool(members=(seeing,), judge="local:tiny-judge", temperature=0.0)
+    if not kind.vision:
+        with pytest.raises(errors.ConfigError, match="No member of this pool can see"):
+            asyncio.run(fuse("What is 12 + 30?", pool, images=[PNG]))
+        return
+    with_it, without = (
+        asyncio.run(fuse("What is 12 + 30?", pool, images=images)) for images in ([PNG], [])
+    )
+    tokens = [result.answers[0].usage.prompt_tokens for result in (with_it, without)]
+    assert tokens[0] > tokens[1] + 25
 
 
 def test_samples_differ_and_are_whole(kind: Kind) -> None:
