@@ -49,10 +49,10 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `repo` holds GGUF files, `mlx` a folder of weights for MLX; `file` may be such a folder, too.
     `mmproj` is the part that turns pictures into tokens, a file of `repo` or a path, of about
     `mmproj_bytes`. `quants` are the quantisations in `repo`, the default first; `quant` is the one
-    chosen. `context` (tokens), `slots` (requests at once) and `threads` (None: as many as cores)
-    are what the engine is told, `trained_context` is what the model could; a large one that nobody
-    has used for `idle_s` seconds gives its memory back. `temperature`, `top_p`, `max_tokens` and
-    `system` hold where a call does not say otherwise.
+    chosen. `context` (tokens), `slots` (requests at once), `threads` (None: as many as cores) and
+    `gpu_layers` (None: the engine's choice) are what the engine is told, `trained_context` is what
+    the model could; a large one that nobody has used for `idle_s` seconds gives its memory back.
+    `temperature`, `top_p`, `max_tokens` and `system` hold where a call does not say otherwise.
     """
 
     file: str = ""
@@ -67,6 +67,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     context: int = 4096
     trained_context: int | None = None
     threads: int | None = None
+    gpu_layers: int | None = None
     slots: int = 4
     idle_s: int = 900
     temperature: float | None = None

@@ -58,7 +58,8 @@ class Engine:
         # weights that were replaced are another model
         kind = kind_for(path)
         eyes = model.projector() if kind.vision else None
-        loaded = (*stamp(path), eyes, model.context, model.slots, model.threads, model.idle_s)
+        chosen = (model.context, model.slots, model.threads, model.gpu_layers, model.idle_s)
+        loaded = (*stamp(path), eyes, *chosen)
         shared = kind != MLX and size(path) <= SHARED_BYTES
         child = self._child("" if shared else str(path), kind)
         with child.loading:
@@ -70,6 +71,7 @@ class Engine:
                     "mmproj": str(eyes or ""),
                     "slots": model.slots,
                     "threads": model.threads or cores(),
+                    "gpu_layers": -1 if model.gpu_layers is None else model.gpu_layers,
                     "idle_s": -1 if shared else model.idle_s,
                     **way._asdict(),
                 }

@@ -41,6 +41,7 @@ def settings(request: dict[str, Any], key: str) -> Any:
         "no_extra_bufts": not request["repack"],
         "n_parallel": request["slots"],
         "kv_unified": True,
+        "n_gpu_layers": request.get("gpu_layers", -1),  # -1: the engine's own choice
         "warmup": False,
         "fit_params": False,
         "ui": False,
@@ -120,6 +121,7 @@ def with_llama_server(request: dict[str, Any], key: str) -> str:
     words = [os.environ.get("NBFUSE_LLAMA_SERVER") or "llama-server", "--model", request["path"]]
     words += ["--ctx-size", str(request["context"]), "--parallel", str(request["slots"])]
     words += ["--kv-unified", "--threads", str(request["threads"])]
+    words += ["--n-gpu-layers", str(request["gpu_layers"])] if request["gpu_layers"] >= 0 else []
     words += ["--cache-type-k", request["kv"], "--cache-type-v", request["kv"]]
     words += ["--sleep-idle-seconds", str(request["idle_s"]), "--cache-ram", "512"]
     words += ["--no-warmup", "--fit", "off", "--no-ui", "--check-tensors", "--verbosity", "1"]
@@ -134,7 +136,8 @@ def with_llama_cpp_python(request: dict[str, Any], key: str) -> str:
     types = {"f16": 1, "q8_0": 8}  # ggml's numbers
     words = [sys.executable, "-P", "-m", "llama_cpp.server", "--model", request["path"]]
     words += ["--n_ctx", str(request["context"]), "--n_threads", str(request["threads"])]
-    words += ["--n_threads_batch", str(request["threads"]), "--n_gpu_layers", "-1"]
+    words += ["--n_threads_batch", str(request["threads"])]
+    words += ["--n_gpu_layers", str(request["gpu_layers"])]
     words += ["--type_k", str(types[request["kv"]]), "--type_v", str(types[request["kv"]])]
     words += ["--interrupt_requests", "false", "--logits_all", "true", "--verbose", "false"]
     words += ["--host", "127.0.0.1", "--port", "{port}"]

@@ -13,12 +13,13 @@ HELP = """\
 %fuse --help            the options of such a cell
 %fuse models [WORD]     models that can be asked, with context and price
 %fuse models --local    those of this machine: size, whether they fit, licence, speed
+%fuse fit MODEL         how a local model fits into memory, here and on small machines
 %fuse pull MODEL        fetch the weights of a local model (--vision: and its part for pictures)
 %fuse pool              pools by name, and the default
 %fuse last              the last result again
 %fuse help              this page
 """
-COMMANDS = ("models", "pull", "pool", "last", "help")
+COMMANDS = ("models", "fit", "pull", "pool", "last", "help")
 
 
 def run_command(
@@ -36,6 +37,9 @@ def run_command(
             from nbfuse.local.download import pull
 
             print(f"It is in {pull(spec, print, '--vision' in words)}")
+        case ["fit", spec]:
+            heads, rows = report.fit_rows(spec.removeprefix("local:"))
+            _print_columns([heads, *rows])
         case ["models", "--local", *search]:
             _print_columns([report.LOCAL_HEADS, *report.local_rows(" ".join(search))])
         case ["models", *search]:
@@ -50,8 +54,10 @@ def run_command(
             return last
         case ["pool" | "pools" | "last" | "help" as word, *rest]:
             raise ConfigError(f"%fuse {word} takes no {' '.join(rest)!r}.", f"Try: %fuse {word}")
-        case ["pull", *_]:
-            raise ConfigError("%fuse pull takes one model.", "Try: %fuse pull local:ministral-3b")
+        case ["pull" | "fit" as word, *_]:
+            raise ConfigError(
+                f"%fuse {word} takes one model.", f"Try: %fuse {word} local:ministral-3b"
+            )
         case [word, *rest]:
             hint = "A question goes into a cell that begins with %%fuse."
             if not rest:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lookalike import Fail, LookAlike, Say, letter_of, verdict
+from pictures import PNG
 
 manager = pytest.importorskip("jupyter_client.manager")
 
@@ -298,6 +299,32 @@ def test_commands_list_models_and_pools(kernel: Kernel) -> None:
     assert "tokens/s here" in table
     assert "local:ministral-3b-reasoning" in table
     assert "here already" in kernel.run("%fuse pull local:tiny-calc")["stdout"]
+    fit = kernel.run("%fuse fit local:ministral-3b")["stdout"]
+    assert "Q4_K_M" in fit
+    assert "4 GiB machine" in fit
+
+
+def test_functions_and_pictures_of_the_notebook_go_along_by_their_names(
+    live: Kernel, server: LookAlike
+) -> None:
+    replies = [
+        Say('{"call": {"tool": "double", "arguments": {"number": 21}}}'),
+        Say('{"call": {"tool": "none"}}'),
+        Say("It is 42."),
+    ]
+    server.models["v/a"] = lambda _: replies.pop(0)
+    live.run(f"def double(number: int) -> int:\n    return 2 * number\n\nplot = {PNG!r}")
+    told = live.run("%%fuse -m openrouter:v/a --tools double --image plot -o r\nTwice 21?")
+    assert told["status"] == "ok", told
+    assert live.value("str(r)") == "It is 42."
+    assert live.value("[call.result for call in r['a'].tool_calls]") == ["42"]
+    text, picture = server.asked("v/a")[0]["messages"][-1]["content"]
+    assert text["text"] == "Twice 21?"
+    assert picture["image_url"]["url"].startswith("data:image/png;base64,")
+    wrong = live.run("%%fuse -m openrouter:v/a --tools dubble\nhi")
+    assert "there is no variable 'dubble'" in wrong["evalue"]
+    assert "double" in wrong["evalue"]
+    assert "plot.png: No such file" in live.run("%%fuse --image plot.png\nhi")["evalue"]
 
 
 def test_a_dry_run_asks_nobody(live: Kernel, server: LookAlike) -> None:
