@@ -7,6 +7,7 @@ prompt can be stopped in no other way. It never outlives this process.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -27,7 +29,7 @@ from nbfuse.paths import cache_folder
 
 KEPT_LOGS = 5
 DEATH_S = 0.3
-LOOK_S = 0.03  # how long one looks whether it computes
+LOOK_S = 0.03  # how long one looks whether it computes, or waits for it to say
 
 _OUT_OF_MEMORY = re.compile(
     r"failed to allocate|unable to allocate|out of memory|bad_alloc"
@@ -39,18 +41,22 @@ _OUT_OF_MEMORY = re.compile(
 _REASON = re.compile(r"(?: E +\S+: (?:error loading model: )?|what\(\): +|ValueError: +)(.+)")
 
 
+class _Slot(msgspec.Struct):
+    is_processing: bool
+
+
 class _Reply(msgspec.Struct):
     url: str = ""
     error: str = ""
 
 
 class Child:
-    """The process; its methods block. Its owner counts in `in_flight` what it is working on."""
+    """The process; its methods block. Its owner notes in `flights` what it is working on."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.key = secrets.token_urlsafe(32)
-        self.in_flight = 0
+        self.flights: set[object] = set()
         self.servers: dict[object, str] = {}  # URLs by what is loaded
         self.loading = threading.Lock()
         self._log = _new_log()
@@ -94,6 +100,19 @@ class Child:
             return taken() - before > LOOK_S / 3
         except psutil.Error:
             return False
+
+    def at_work(self, url: str) -> int | None:
+        """How many requests the server at `url` computes; None where that can't be told."""
+        address = urlsplit(url)
+        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=LOOK_S)
+        try:
+            connection.request("GET", "/slots", headers={"Authorization": f"Bearer {self.key}"})
+            slots = msgspec.json.decode(connection.getresponse().read(), type=list[_Slot])
+        except (OSError, http.client.HTTPException, msgspec.MsgspecError):
+            return None
+        finally:
+            connection.close()
+        return sum(slot.is_processing for slot in slots)
 
     def death(self) -> str | None:
         """Why it is gone, or None while it runs."""

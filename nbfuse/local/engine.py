@@ -35,6 +35,15 @@ class Server(NamedTuple):
     child: Child
 
 
+class Flight:
+    """A request on its way: whether it can go on with another process, and whether it has to."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.resumable = False
+        self.ended = False
+
+
 class Engine:
     """Starts and minds the children. `serve` and `stop` block; call them in a worker thread."""
 
@@ -81,32 +90,45 @@ class Engine:
         return Server(child.servers[loaded], child.key, child)
 
     @contextlib.contextmanager
-    def using(self, server: Server) -> Iterator[None]:
-        """Count a request to `server` while it lasts."""
+    def using(self, server: Server) -> Iterator[Flight]:
+        """Note a request to `server` while it lasts."""
+        flight = Flight(server.base_url)
         with self._lock:
-            server.child.in_flight += 1
+            server.child.flights.add(flight)
         try:
-            yield
+            yield flight
         finally:
             with self._lock:
-                server.child.in_flight -= 1
+                server.child.flights.discard(flight)
 
     def abandon(self, server: Server) -> None:
         """A request has been left before its first token: end its process if it computes on.
 
         Closing the connection alone stops no long prompt: llama.cpp's server looks at it once a
-        second, and not at all while another request runs.
+        second, and not at all while another request runs. Others that it works on are ended with
+        it, if each of them can go on elsewhere.
         """
         if server.child is self._children.get(""):
             return  # small models are done with any prompt in a moment
-        look = threading.Timer(ABANDON_S, self._end_if_busy, (server.child,))
+        look = threading.Timer(ABANDON_S, self._end_if_left, (server,))
         look.daemon = True
         look.start()
 
-    def _end_if_busy(self, child: Child) -> None:
-        with child.loading, self._lock:  # what it loads, somebody wants
-            if not child.in_flight and child.alive and child.busy():
-                child.kill()
+    def _end_if_left(self, server: Server) -> None:
+        child = server.child
+        with child.loading:  # what it loads, somebody wants
+            mine = [f for f in self._flights(child) if f.url == server.base_url]
+            if mine and (child.at_work(server.base_url) or 0) <= len(mine):
+                return
+            with self._lock:
+                flights = self._flights(child)
+                if child.alive and all(f.resumable for f in flights) and child.busy():
+                    for flight in flights:
+                        flight.ended = True
+                    child.kill()
+
+    def _flights(self, child: Child) -> list[Flight]:
+        return [flight for flight in tuple(child.flights) if isinstance(flight, Flight)]
 
     def stop(self) -> None:
         """Kill the children, if this process started them; the next `serve` starts anew."""
@@ -136,7 +158,7 @@ class Engine:
                 idle = [
                     other
                     for group, other in self._children.items()
-                    if group and other is not child and not other.in_flight and other.alive
+                    if group and other is not child and not other.flights and other.alive
                 ]
                 for other in idle:
                     other.kill()

@@ -26,7 +26,8 @@ class Kind(NamedTuple):
     """An engine and what it lacks beside the others.
 
     `samples` tells whether it makes several at once, `repeatable` whether a seed is the same answer
-    again whatever was asked before, `vision` whether it can be shown pictures.
+    again whatever was asked before, `vision` whether it can be shown pictures,
+    `continues` whether it goes on with a text that an answer begins with.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Kind(NamedTuple):
     samples: bool = True
     repeatable: bool = True
     vision: bool = True
+    continues: bool = False
 
     def found(self) -> str | None:
         """Its version or its place on this machine, None where it is not."""
@@ -52,8 +54,8 @@ MLX = Kind(
     "mlx-lm", "pictures, a smaller cache, and a say in how many threads it takes", vision=False
 )
 KINDS = (
-    Kind("xllamacpp", "in its prebuilt form GPUs other than Apple's, and AVX-512"),
-    Kind("llama-server"),
+    Kind("xllamacpp", "in its prebuilt form GPUs other than Apple's, and AVX-512", continues=True),
+    Kind("llama-server", continues=True),
     Kind(
         "llama-cpp-python",
         "several requests at a time, samples at once, seeds that repeat, usage, pictures, "

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from decimal import Decimal
-from functools import partial
 from weakref import WeakKeyDictionary
 
 import msgspec
 
 from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
-from nbfuse.core.threads import off_loop
+from nbfuse.local.answer import answer
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
-from nbfuse.local.engine import engine
 from nbfuse.local.kinds import kind_for
 from nbfuse.local.samples import Samples
-from nbfuse.local.speeds import keep_speed
-from nbfuse.providers.http import Limits
-from nbfuse.providers.keys import Secret
-from nbfuse.providers.openai import OpenAI
 from nbfuse.providers.protocol import ModelInfo
 
 # The engine parses the rendered prompt as a whole, so these words in a text would become control
@@ -33,10 +25,6 @@ _CONTROL = re.compile(
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID"
     r"|IMG|THINK)\]"
 )
-
-# llama.cpp sends nothing while it reads a prompt, and now and then closes a kept connection under
-# the next request (7 of 48 on a busy machine); a new connection costs 0.6 ms.
-ENGINE_LIMITS = Limits(first_s=600.0, idle_s=600.0, quiet_s=600.0, keep_alive=False)
 
 
 class Local:
@@ -62,42 +50,9 @@ class Local:
                 yield chunk
 
     async def _ask(self, call: Call) -> AsyncGenerator[Chunk]:
-        model = self._model(call.model)
-        server = await off_loop(partial(engine.serve, model, call.model))
-        client = OpenAI(
-            server.base_url,
-            Secret(server.key),
-            place="The local engine",
-            llama=True,
-            limits=ENGINE_LIMITS,
-        )
-        begun: float | None = None  # when its first token had come
-        ended = False
-        try:
-            with engine.using(server):
-                async with aclosing(client.stream(call)) as chunks:
-                    async for chunk in chunks:
-                        if begun is None and (chunk.text or chunk.reasoning or chunk.finish):
-                            begun = time.monotonic()
-                        usage = chunk.usage
-                        if usage is not None:
-                            if begun is not None and call.n == 1:
-                                later = usage.completion_tokens - 1
-                                keep_speed(call.model, later, time.monotonic() - begun)
-                            usage = msgspec.structs.replace(usage, cost=Decimal(0))
-                        yield msgspec.structs.replace(chunk, model=call.model, usage=usage)
-            ended = True
-        except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
-            if (death := await off_loop(server.child.death)) is None:
-                raise
-            raise errors.StreamBrokenError(
-                f"The local engine stopped while {call.model} answered: {death}.",
-                "Run the cell again: it starts anew.",
-                partial_text=getattr(error, "partial_text", ""),
-            ) from error
-        finally:
-            if not ended and begun is None:
-                engine.abandon(server)
+        async with aclosing(answer(self._model(call.model), call)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def models(self) -> list[ModelInfo]:
         """List the catalog's models whose file is there."""

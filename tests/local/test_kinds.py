@@ -146,6 +146,49 @@ def test_leaving_stops_the_computation(kind: Kind) -> None:
         assert not (child.alive and child.busy())
 
 
+def test_a_long_prompt_is_left_at_once_while_another_answer_of_that_model_goes_on(
+    kind: Kind,
+) -> None:
+    """Its process can only be ended; the other answer goes on from its text in the next one."""
+    if not kind.continues:
+        return
+    child = engine.serve(find("smollm2-135m")).child
+
+    async def both() -> tuple[list[Chunk], float]:
+        _, provider, name = resolve(SMALL)
+        story = Call(
+            model=name,
+            messages=(Message("user", "Write one sentence about a fox."),),
+            max_tokens=60,
+            temperature=0.0,
+        )
+        long = Call(model=name, messages=(Message("user", "word " * 3000),))
+        heard: list[Chunk] = []
+        gone = 0.0
+        async with aclosing(provider.stream(story)) as chunks:
+            async for chunk in chunks:
+                heard.append(chunk)
+                if sum(bool(chunk.text) for chunk in heard) == 5 and not gone:
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.5), aclosing(provider.stream(long)) as other:
+                            await anext(other)
+                    left = time.monotonic()
+                    await asyncio.to_thread(psutil.wait_procs, [psutil.Process(child.pid)], 3)
+                    gone = time.monotonic() - left
+        return heard, gone
+
+    heard, gone = asyncio.run(both())
+    assert gone < 1
+    text = "".join(chunk.text for chunk in heard)
+    alone = say(SMALL, "Write one sentence about a fox.", temperature=0.0, max_tokens=60)
+    assert text[:20] == alone[:20]
+    assert text.count(alone[:15]) == 1  # it went on, and did not begin again
+    assert text.endswith(".") or len(text) > 100
+    (usage,) = [chunk.usage for chunk in heard if chunk.usage]
+    assert abs(usage.completion_tokens - sum(bool(chunk.text) for chunk in heard)) <= 2
+    assert [chunk.finish for chunk in heard if chunk.finish] in (["length"], ["stop"])
+
+
 def test_a_file_that_can_not_be_loaded_is_refused_with_its_reason(
     kind: Kind, tmp_path: Path
 ) -> None:

@@ -1,0 +1,120 @@
+"""One answer of a local model, from the process that serves it, or from several in a row.
+
+A process that reads a prompt which nobody waits for can only be ended. What else it was working on
+goes on with the next one, from the text so far.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from decimal import Decimal
+from functools import partial
+
+import msgspec
+
+from nbfuse.core import errors
+from nbfuse.core.call import Call, Chunk, Message
+from nbfuse.core.threads import off_loop
+from nbfuse.local.catalog import LocalModel
+from nbfuse.local.engine import Flight, Server, engine
+from nbfuse.local.speeds import keep_speed
+from nbfuse.providers.http import Limits
+from nbfuse.providers.keys import Secret
+from nbfuse.providers.openai import OpenAI
+
+# llama.cpp sends nothing while it reads a prompt, and now and then closes a kept connection under
+# the next request (7 of 48 on a busy machine); a new connection costs 0.6 ms.
+LIMITS = Limits(first_s=600.0, idle_s=600.0, quiet_s=600.0, keep_alive=False)
+
+
+class _MovedError(Exception):
+    """The process was ended for the sake of another request."""
+
+
+async def answer(model: LocalModel, call: Call) -> AsyncGenerator[Chunk]:
+    """Yield the answer of `model` as it is generated; raises a `ModelError`."""
+    said: list[str] = []
+    while True:
+        earlier, echo = len(said), "".join(said)
+        try:
+            async with aclosing(_from_one(model, _going_on(call, said))) as chunks:
+                async for chunk in chunks:
+                    new, echo = _after(echo, chunk.text)
+                    if new:
+                        said.append(new)
+                    usage = chunk.usage
+                    if usage is not None and earlier:
+                        whole = usage.completion_tokens + earlier
+                        usage = msgspec.structs.replace(usage, completion_tokens=whole)
+                    yield msgspec.structs.replace(chunk, text=new, usage=usage)
+            return
+        except _MovedError:
+            continue
+
+
+def _after(echo: str, text: str) -> tuple[str, str]:
+    """What is new in `text`, and what is left of the echo that llama.cpp begins it with."""
+    if text and echo.startswith(text):
+        return "", echo[len(text) :]
+    return text.removeprefix(echo), "" if text else echo
+
+
+def _going_on(call: Call, said: list[str]) -> Call:
+    """`call`, or what is left of it after `said`, a token each."""
+    if not said:
+        return call
+    limit = None if call.max_tokens is None else max(1, call.max_tokens - len(said))
+    so_far = Message("assistant", "".join(said))
+    return msgspec.structs.replace(call, messages=(*call.messages, so_far), max_tokens=limit)
+
+
+async def _from_one(model: LocalModel, call: Call) -> AsyncGenerator[Chunk]:
+    server = await off_loop(partial(engine.serve, model, call.model))
+    client = OpenAI(
+        server.base_url, Secret(server.key), place="The local engine", llama=True, limits=LIMITS
+    )
+    begun: float | None = None  # when its first token had come
+    ended = False
+    try:
+        with engine.using(server) as flight:
+            flight.resumable = server.child.kind.continues and _can_go_on(call)
+            try:
+                async with aclosing(client.stream(call)) as chunks:
+                    async for chunk in chunks:
+                        flight.resumable = flight.resumable and not chunk.reasoning
+                        if begun is None and (chunk.text or chunk.reasoning or chunk.finish):
+                            begun = time.monotonic()
+                        usage = chunk.usage
+                        if usage is not None:
+                            if begun is not None and call.n == 1:
+                                later = usage.completion_tokens - 1
+                                keep_speed(call.model, later, time.monotonic() - begun)
+                            usage = msgspec.structs.replace(usage, cost=Decimal(0))
+                        yield msgspec.structs.replace(chunk, model=call.model, usage=usage)
+                ended = True
+            except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
+                await _explain(error, server, flight, call.model)
+                raise
+    finally:
+        if not ended and begun is None:
+            engine.abandon(server)
+
+
+def _can_go_on(call: Call) -> bool:
+    """Whether text alone is asked for, which can be begun anywhere."""
+    bound = call.schema is not None or call.json_mode or call.grammar is not None
+    return call.n == 1 and not bound and call.top_logprobs is None
+
+
+async def _explain(error: errors.ModelError, server: Server, flight: Flight, model: str) -> None:
+    """Raise what is behind an error, where the process has gone."""
+    if flight.ended:
+        raise _MovedError from None
+    if (death := await off_loop(server.child.death)) is not None:
+        raise errors.StreamBrokenError(
+            f"The local engine stopped while {model} answered: {death}.",
+            "Run the cell again: it starts anew.",
+            partial_text=getattr(error, "partial_text", ""),
+        ) from error
