@@ -24,6 +24,7 @@ from nbfuse.local.folder import size, stamp
 from nbfuse.local.kinds import MLX, Kind, kind_for
 
 SHARED_BYTES = 64_000_000  # a file up to here lives with others: a process costs 20 MB of its own
+LOOKS = 5  # on a busy machine a process may get nothing done within one of them
 ABANDON_S = 0.07  # after which a prompt that nobody waits for is looked at: idle within 0.3 s
 
 
@@ -120,9 +121,11 @@ class Engine:
             mine = [f for f in self._flights(child) if f.url == server.base_url]
             if mine and (child.at_work(server.base_url) or 0) <= len(mine):
                 return
+            if not any(child.busy() for _ in range(LOOKS)):
+                return
             with self._lock:
                 flights = self._flights(child)
-                if child.alive and all(f.resumable for f in flights) and child.busy():
+                if child.alive and all(f.resumable for f in flights):
                     for flight in flights:
                         flight.ended = True
                     child.kill()
