@@ -14,7 +14,6 @@ _KINDS = {
     b"\x89PNG\r\n\x1a\n": "png",
     b"\xff\xd8\xff": "jpeg",
     b"GIF8": "gif",
-    b"RIFF": "webp",
 }
 
 
@@ -25,6 +24,7 @@ def data_url(picture: object) -> str:
     """
     data = _data(picture)
     kind = next((name for mark, name in _KINDS.items() if data.startswith(mark)), None)
+    kind = "webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else kind
     if kind is None:
         raise PromptError(
             f"{_named(picture)} is no picture that models read.", "Give PNG, JPEG, GIF or WebP."

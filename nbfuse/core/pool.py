@@ -38,7 +38,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: _Count | None = None
     temperature: _NotNegative | None = None
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
-    seed: int | None = None
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
     system: str | None = None
     budget: Decimal | None = None
     local_only: bool = False

@@ -36,8 +36,12 @@ async def off_loop(work: Callable[[], _T]) -> _T:
         failed: Exception | None = None
         try:
             result = context.run(work)
+        except (StopIteration, asyncio.CancelledError) as error:  # no future can hold these
+            failed = RuntimeError(f"it raised {error!r}")
         except Exception as error:
             failed = error
+        except BaseException as error:  # sys.exit in it must not end anything else
+            failed = RuntimeError(f"it raised {error!r}")
         with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
             loop.call_soon_threadsafe(settle, result, failed)
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from nbfuse.core.call import Call, Chunk, Message
+from nbfuse.core.errors import BadResponseError
 from nbfuse.core.threads import off_loop
 from nbfuse.core.types import Answer, ToolCall
 from nbfuse.fusion.plan import Member
@@ -65,11 +65,13 @@ class Conversation:
     async def hold(self) -> None:
         """Let the member call until it needs no more, then have it answer into the draft.
 
-        Raises a `ModelError`, for calls that stay unusable too.
+        Raises a `ModelError`.
         """
         made: list[object] = []
         while (wanted := await self._next_call()) is not None:
             if wanted in made:  # it would go round in circles
+                name = wanted[0].name
+                self._say(f"called {name} twice with the same arguments and was asked to answer")
                 break
             made.append(wanted)
             tool, arguments = wanted
@@ -78,14 +80,17 @@ class Conversation:
                 return
             await self._make(tool, arguments)
             if len(made) == MOST_CALLS:
-                stopped = f"{self._member.label} was stopped after {MOST_CALLS} calls of tools."
-                self._run.notes.append(stopped)
+                self._say(f"was stopped after {MOST_CALLS} calls of tools")
                 break
         await self._run.stream(self._member, self._asking(ANSWER), self._draft, self._heard)
 
+    def _say(self, what: str) -> None:
+        self._run.notes.append(f"{self._member.label} {what}.")
+
     async def _make(self, tool: Tool, arguments: dict[str, object]) -> None:
         """Call the function and tell the member what came of it."""
-        result, failed = await _result_of(tool, arguments)
+        most = min(MOST_RESULT, self._member.info.context or MOST_RESULT)
+        result, failed = await _result_of(tool, arguments, most)
         self._note(ToolCall(tool.name, arguments, result, failed))
         self._turns += [
             Message("assistant", _as_text({"call": {"tool": tool.name, "arguments": arguments}})),
@@ -130,7 +135,11 @@ class Conversation:
                     raise ValueError(f"there is no tool {wanted.get('tool')!r}")
                 self._tools[wanted["tool"]].check(wanted.get("arguments"))
 
-        reply = await ask_json(self._ask, call, dict[str, Any], check)
+        try:
+            reply = await ask_json(self._ask, call, dict[str, Any], check)
+        except BadResponseError as error:  # it may still know an answer
+            self._say(f"wrote no call that could be used ({error.message.rstrip('.')})")
+            return None
         wanted = reply["call"]
         if wanted["tool"] == NONE:
             return None
@@ -151,19 +160,33 @@ class Conversation:
         self._heard(Chunk(reasoning=f"{call}\n"))
 
 
-async def _result_of(tool: Tool, arguments: dict[str, object]) -> tuple[str, bool]:
+async def _result_of(
+    tool: Tool, arguments: dict[str, object], most: int = MOST_RESULT
+) -> tuple[str, bool]:
     """What the function gives, as text, and whether it failed; it has `TOOL_S` seconds."""
-    assert tool.function is not None
+
+    def work() -> str:
+        assert tool.function is not None
+        value = tool.function(**tool.values(arguments))
+        if inspect.isawaitable(value):  # in a loop of its own: what blocks there stops no answer
+            value = asyncio.run(_awaited(value))
+        return _as_text(value)
+
+    working = asyncio.create_task(off_loop(work))
     try:
-        async with asyncio.timeout(TOOL_S):
-            value = await off_loop(partial(tool.function, **tool.values(arguments)))
-            if inspect.isawaitable(value):
-                value = await value
-    except TimeoutError:
-        return f"it had not finished after {TOOL_S:g} s", True
+        await asyncio.wait([working], timeout=TOOL_S)
+        if not working.done():
+            return f"it had not finished after {TOOL_S:g} s", True
+        text, failed = working.result(), False
     except Exception as error:  # the user's own code; the model may do better with what it says
-        return f"{type(error).__name__}: {error}"[:MOST_RESULT], True
-    return _as_text(value)[:MOST_RESULT], False
+        text, failed = f"{type(error).__name__}: {error}", True
+    finally:
+        working.cancel()
+    return text.encode(errors="replace").decode()[:most], failed
+
+
+async def _awaited(value: Awaitable[object]) -> object:
+    return await value
 
 
 def _as_text(value: object) -> str:

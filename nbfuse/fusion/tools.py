@@ -46,9 +46,12 @@ class Tool:
 
         try:
             jsonschema.validate(arguments, self.parameters)
+            self.values(typing.cast(dict[str, object], arguments))
         except jsonschema.ValidationError as error:
             where = ".".join(map(str, error.absolute_path))
             raise ValueError(f"{self.name} {where}: {error.message}") from None
+        except Exception as error:  # a reference to nowhere, or what no annotation takes
+            raise ValueError(f"{self.name}: {error}") from None
 
     def values(self, arguments: dict[str, object]) -> dict[str, object]:
         """The arguments as the function's annotations want them."""
@@ -102,16 +105,24 @@ def _checked(name: str, parameters: Mapping[str, object]) -> Mapping[str, object
 def _from_function(function: Callable[..., object]) -> Tool:
     """A tool that is called by name with arguments of the annotated types."""
     name = getattr(function, "__name__", "")
+    if not name:
+        raise ConfigError(
+            f"A {type(function).__name__} has no name to be called by.", "Write a def around it."
+        )
     remedy = f"Annotate them, as in def {name or 'f'}(city: str, days: int = 1) -> str."
     try:
-        hints = typing.get_type_hints(function)
+        hints = typing.get_type_hints(function, include_extras=True)
         signature = inspect.signature(function)
     except (NameError, TypeError, ValueError) as error:
         raise ConfigError(f"{name}: its arguments can't be read: {error}.", remedy) from None
     fields: list[tuple[str, object] | tuple[str, object, object]] = []
     for parameter in signature.parameters.values():
-        by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        if not by_name or parameter.name not in hints:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ConfigError(
+                f"{name}: the argument {parameter.name!r} can't be given by its name.",
+                "Take each argument by a name of its own.",
+            )
+        if parameter.name not in hints:
             raise ConfigError(f"{name}: the argument {parameter.name!r} has no type.", remedy)
         hint = hints[parameter.name]
         if parameter.default is parameter.empty:
@@ -124,8 +135,8 @@ def _from_function(function: Callable[..., object]) -> Tool:
             f"{name}_arguments", fields, kw_only=True, forbid_unknown_fields=True
         )
         schema = msgspec.json.schema(kind)
-    except TypeError as error:
-        raise ConfigError(f"{name}: {error}.", "Use types that JSON knows.") from None
+    except (TypeError, RuntimeError) as error:
+        raise ConfigError(f"{name}: {error}.", "Use types and names that JSON knows.") from None
     found = schema.pop("$ref").rpartition("/")[2]
     parameters = schema["$defs"].pop(found) | {"$defs": schema["$defs"]}
     del parameters["title"]
@@ -134,15 +145,13 @@ def _from_function(function: Callable[..., object]) -> Tool:
 
 def call_schema(tools: Sequence[Tool]) -> dict[str, object]:
     """What a reply that calls one of `tools`, or none, looks like."""
-    shared: dict[str, object] = {}
     ways = [_object(tool=_const(NONE))]
     for tool in tools:
-        parameters = _bounded(_moved(tool.parameters, f"#/$defs/{tool.name}."))
-        inner = parameters.pop("$defs", {})
-        shared |= {f"{tool.name}.{name}": part for name, part in inner.items()}
-        ways.append(_object(tool=_const(tool.name), arguments=parameters))
-    schema = _object(call={"anyOf": ways})
-    return schema | {"$defs": shared} if shared else schema
+        ways.append(_object(tool=_const(tool.name), arguments={"$ref": f"#/$defs/{tool.name}"}))
+    places = {
+        tool.name: _bounded(_moved(tool.parameters, f"#/$defs/{tool.name}")) for tool in tools
+    }
+    return _object(call={"anyOf": ways}) | {"$defs": places}
 
 
 def _const(value: str) -> dict[str, object]:
@@ -158,39 +167,49 @@ def _object(**properties: object) -> dict[str, object]:
     }
 
 
+_NAMED = ("properties", "$defs", "definitions", "patternProperties")  # hold parts by free names
+_VALUES = ("enum", "const", "default", "examples", "required")  # hold no parts at all
+
+
 def _moved(schema: typing.Any, to: str) -> typing.Any:
-    """`schema` with its references pointing to where its definitions will be."""
+    """`schema` with its references as they must be where it lies at `to` of another one."""
+
+    def of(key: str, value: typing.Any) -> typing.Any:
+        if key == "$ref" and isinstance(value, str) and value.startswith("#"):
+            return to + value[1:]
+        if key in _NAMED and isinstance(value, Mapping):
+            return {name: _moved(part, to) for name, part in value.items()}
+        return value if key in _VALUES else _moved(value, to)
+
     if isinstance(schema, Mapping):
-        return {
-            key: re.sub(r"^#/(\$defs|definitions)/", lambda _: to, value)
-            if key == "$ref" and isinstance(value, str)
-            else _moved(value, to)
-            for key, value in (("$defs" if k == "definitions" else k, v) for k, v in schema.items())
-        }
+        kept = {key: value for key, value in schema.items() if key not in ("$id", "$schema")}
+        return {key: of(key, value) for key, value in kept.items()}
     if isinstance(schema, list | tuple):
         return [_moved(one, to) for one in schema]
     return schema
 
 
-def _bounded(schema: typing.Any) -> typing.Any:
-    """`schema` with an end to every text and list, and without fields that it does not name."""
+def _bounded(schema: typing.Any, alone: bool = True) -> typing.Any:
+    """`schema` with an end to every text and list, and without fields that it does not name.
+
+    Not `alone` is one of which others say more: it can't tell which fields there are.
+    """
     if isinstance(schema, list | tuple):
-        return [_bounded(one) for one in schema]
+        return [_bounded(one, alone) for one in schema]
     if not isinstance(schema, Mapping):
         return schema
-    made = {
-        key: {name: _bounded(part) for name, part in value.items()}
-        if key in ("properties", "$defs") and isinstance(value, Mapping)
-        else value
-        if key in ("enum", "const", "default", "examples", "required")
-        else _bounded(value)
-        for key, value in schema.items()
-    }
-    free = not {"enum", "const", "format", "pattern"} & set(made)
-    if made.get("type") == "string" and free:
-        made.setdefault("maxLength", MOST_CHARACTERS)
-    if made.get("type") == "array":
-        made.setdefault("maxItems", MOST_ITEMS)
-    if made.get("type") == "object" and "properties" in made:
+    made: dict[str, typing.Any] = {}
+    for key, value in schema.items():
+        if key in _NAMED and isinstance(value, Mapping):
+            made[key] = {name: _bounded(part) for name, part in value.items()}
+        else:
+            made[key] = value if key in _VALUES else _bounded(value, key != "allOf")
+    kinds = made.get("type")
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds or ())
+    if "string" in kinds and not {"enum", "const", "format", "pattern"} & set(made):
+        made.setdefault("maxLength", max(MOST_CHARACTERS, made.get("minLength", 0)))
+    if "array" in kinds:
+        made.setdefault("maxItems", max(MOST_ITEMS, made.get("minItems", 0)))
+    if "object" in kinds and "properties" in made and alone and "allOf" not in made:
         made.setdefault("additionalProperties", False)
     return made

@@ -84,7 +84,8 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.repo or self.mlx:
             gguf = weights.kept(self.repo, self.file or self.quantisation) if self.repo else None
             mlx = weights.kept_folder(self.mlx) if self.mlx and not self.quant else None
-            return (mlx or gguf) if prefers_mlx() else (gguf or mlx)
+            sees = gguf is not None and self.projector() is not None  # which MLX could not use
+            return (mlx or gguf) if prefers_mlx() and not sees else (gguf or mlx)
         if self.package is not None:
             found = importlib.util.find_spec(self.package)  # finds it without importing it
             home = Path(found.origin).parent if found and found.origin else Path(self.package)

@@ -182,7 +182,7 @@ class Child:
         if "ImportError" in reason or "ModuleNotFoundError" in reason:
             return ProviderUnavailableError(f"MLX can't be loaded: {reason}.", INSTALL_MLX)
         return ModelFileError(
-            f"{path.name} can't be loaded: {reason.partition(': ')[2][:300]}.",
+            f"{path.name} can't be loaded: {reason[:300].rstrip('.')}.",
             f"Is it a whole folder of a kind that mlx-lm knows? Log: {self._log}",
         )
 

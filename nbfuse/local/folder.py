@@ -12,9 +12,9 @@ from nbfuse.local.gguf import Header
 def is_whole(folder: Path) -> bool:
     """Whether all that a model needs is there; a download that goes on has not all of it yet."""
     try:
-        return (folder / "config.json").is_file() and all(
-            (folder / name).is_file() for name in _files(folder)
-        )
+        names = ["config.json", *_files(folder)]
+        known = any(folder.glob("tokenizer*")) and len(names) > 1
+        return known and all((folder / name).is_file() for name in names)
     except ModelFileError:
         return False
 

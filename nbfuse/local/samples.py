@@ -57,6 +57,7 @@ class Samples:
         finally:
             group.left += 1
             if group.left == len(group.queues) and group.work is not None:
+                self._close(asked, group)  # first, so that nobody joins what ends
                 group.work.cancel()  # nobody listens any more
                 await asyncio.wait([group.work])
 

@@ -115,7 +115,7 @@ class Fuse(Magics):
         prompt = (text if options.raw else interpolate(text, self.shell.user_ns)).strip()
         pool, reason = pool_of(options, self._preset())
         tools = self._variables(options.tools, "--tools")
-        images = [self.shell.user_ns.get(one, one) for one in options.image]
+        images = [self._picture(one) for one in options.image]
         if options.dry_run:
             from nbfuse.fusion.plan import make_plan
 
@@ -126,6 +126,13 @@ class Fuse(Magics):
             print(report.pool_line(pool, reason))
         run = functools.partial(_listen, prompt, pool, tools, images)
         return self._run(run, options.out, options.quiet or hidden)
+
+    def _picture(self, name: str) -> object:
+        """What `--image` names: a variable of the notebook, else a file."""
+        if name not in self.shell.user_ns and name.isidentifier() and not os.path.exists(name):
+            near = did_you_mean(name, [n for n in self.shell.user_ns if n[0] != "_"])
+            raise ConfigError(f"--image: {name!r} is neither a variable nor a file.", near)
+        return self.shell.user_ns.get(name, name)
 
     def _variables(self, names: str | None, option: str) -> list[object]:
         """The values of the notebook's variables that an option names."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import jsonschema
+import msgspec
 import pytest
 from lookalike import Fail, LookAlike, Say
 
@@ -134,9 +137,16 @@ def test_calls_that_break_the_schema_are_asked_for_once_more(server: LookAlike) 
     )
     assert run("m", tools=[weather]).text == "done"
     assert "'city' is a required property" in server.asked("m")[1]["messages"][-1]["content"]
-    server.models["m"] = call("nothing", a=1)
-    with pytest.raises(errors.NoAnswerError, match="there is no tool 'nothing'"):
-        run("m", tools=[weather])
+
+
+@pytest.mark.parametrize("reply", [call("nothing", a=1), Say("Lima is warm.")])
+def test_who_writes_no_call_that_can_be_used_is_asked_for_its_answer(
+    server: LookAlike, reply: Say
+) -> None:
+    server.models["m"] = lambda body: reply if "response_format" in body else Say("warm")
+    result = run("m", tools=[weather])
+    assert result.text == "warm"
+    assert any("m wrote no call that could be used" in note for note in result.notes)
 
 
 def test_going_round_in_circles_ends(server: LookAlike) -> None:
@@ -146,6 +156,7 @@ def test_going_round_in_circles_ends(server: LookAlike) -> None:
     server.models["m"] = reply
     result = run("m", tools=[say_now])
     assert (result.text, len(result["m"].tool_calls)) == ("done", 1)
+    assert any("m called say_now twice" in note for note in result.notes)
 
 
 def test_no_member_calls_without_end(server: LookAlike) -> None:
@@ -161,6 +172,59 @@ def test_no_member_calls_without_end(server: LookAlike) -> None:
     result = run("m", tools=[count])
     assert len(result["m"].tool_calls) == 8
     assert "m was stopped after 8 calls of tools." in result.notes
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words for it")
+
+
+def leaves() -> None:
+    raise SystemExit(3)
+
+
+async def leaves_too() -> None:
+    raise SystemExit(3)
+
+
+def times_out() -> None:
+    raise TimeoutError("the database did not answer")
+
+
+@pytest.mark.parametrize(
+    ("tool", "said"),
+    [
+        (leaves, "RuntimeError: it raised SystemExit(3)"),
+        (leaves_too, "RuntimeError: it raised SystemExit(3)"),
+        (times_out, "TimeoutError: the database did not answer"),
+        (lambda: next(iter(())), "RuntimeError: it raised StopIteration()"),
+        (Unspeakable, "RuntimeError: no words for it"),
+        (lambda: "half \ud800", "half ?"),
+    ],
+)
+def test_whatever_a_function_does_is_a_result(
+    server: LookAlike, tool: Callable[[], object], said: str
+) -> None:
+    def act() -> object:
+        return tool()
+
+    tool.__name__ = "act"
+    server.models["m"] = in_turn(call("act"), call(), Say("done"))
+    given = act if not asyncio.iscoroutinefunction(tool) else tool
+    assert run("m", tools=[given])["m"].tool_calls[0].result == said
+
+
+def test_a_coroutine_that_blocks_stops_nobody_else(
+    server: LookAlike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def block() -> None:
+        time.sleep(1)  # noqa: ASYNC251 - that is the mistake
+
+    monkeypatch.setattr("nbfuse.fusion.calling.TOOL_S", 0.1)
+    server.models["m"] = in_turn(call("block"), call(), Say("done"))
+    begun = time.monotonic()
+    assert run("m", tools=[block])["m"].tool_calls[0].failed
+    assert time.monotonic() - begun < 0.8
 
 
 def test_a_function_that_hangs_is_left_and_costs_its_time_only(
@@ -186,6 +250,8 @@ def test_a_function_that_hangs_is_left_and_costs_its_time_only(
     ("tools", "why"),
     [
         ([lambda x: x], "can't be called|has no type"),
+        ([functools.partial(weather, days=2)], "has no name to be called by"),
+        ([lambda *words: words], "can't be given by its name"),
         ([weather, weather], "Two tools are called"),
         (["weather"], "is no tool"),
         ([{"name": "f"}], "needs a name and parameters"),
@@ -215,6 +281,80 @@ def test_the_schema_of_a_call_takes_what_the_tools_take_and_nothing_else() -> No
     assert not fits({"tool": "weather", "arguments": LIMA | {"unit": "K"}})
     assert not fits({"tool": "search", "arguments": {"filters": [{"field": "x", "below": 1}]}})
     assert not fits({"tool": "search", "arguments": {"filters": [{"field": "x" * 300}]}})
+
+
+def rated(stars: Annotated[int, msgspec.Meta(ge=1, le=5)], names: set[str]) -> None:
+    """Rate something."""
+
+
+def test_annotations_bound_the_arguments() -> None:
+    (tool,) = make_tools([rated])
+    tool.check({"stars": 5, "names": ["a"]})
+    for wrong in ({"stars": 6, "names": []}, {"stars": 3.0, "names": []}, {"stars": 1}):
+        with pytest.raises(ValueError, match="rated"):
+            tool.check(wrong)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "good", "bad"),
+    [
+        (
+            {  # a property called like a place of definitions
+                "type": "object",
+                "properties": {"definitions": {"type": "integer"}},
+                "required": ["definitions"],
+            },
+            {"definitions": 1},
+            {"definitions": "x"},
+        ),
+        (
+            {  # both places, a property as a target, and an identity of its own
+                "$id": "https://example.org/tool",
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "type": "object",
+                "properties": {
+                    "a": {"$ref": "#/$defs/x"},
+                    "b": {"$ref": "#/definitions/x"},
+                    "c": {"$ref": "#/properties/a"},
+                },
+                "$defs": {"x": {"type": "integer"}},
+                "definitions": {"x": {"type": "boolean"}},
+            },
+            {"a": 1, "b": True, "c": 2},
+            {"a": True},
+        ),
+        (
+            {"type": "object", "properties": {"more": {"$ref": "#"}, "n": {"type": "integer"}}},
+            {"more": {"more": {"n": 1}}},
+            {"more": {"tool": "none"}},
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"s": {"type": ["string", "null"], "minLength": 300}},
+            },
+            {"s": "x" * 300},
+            {"s": "x" * 301},
+        ),
+        (
+            {
+                "allOf": [
+                    {"type": "object", "properties": {"a": {"type": "integer"}}},
+                    {"type": "object", "properties": {"b": {"type": "integer"}}},
+                ]
+            },
+            {"a": 1, "b": 2},
+            {"a": "x"},
+        ),
+    ],
+)
+def test_any_schema_means_the_same_inside_of_the_schema_of_a_call(
+    parameters: dict[str, object], good: object, bad: object
+) -> None:
+    schema = call_schema(make_tools([{"name": "t", "parameters": parameters}]))
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid({"call": {"tool": "t", "arguments": good}})
+    assert not validator.is_valid({"call": {"tool": "t", "arguments": bad}})
 
 
 TINY = f"gguf:{find('tiny-calc').path()}"  # by its path it has a context with room for a call

@@ -29,6 +29,11 @@ pytestmark = pytest.mark.skipif(
 LONG = "word " * 3500  # more than ten seconds of prompt on two cores
 
 
+@pytest.fixture(autouse=True)
+def _fresh_processes() -> None:
+    engine.stop()  # one that an earlier test has left may be about to end
+
+
 async def answer(spec: str, prompt: str, max_tokens: int = 40, json_mode: bool = False) -> str:
     _, provider, model = resolve(spec)
     asked = (Message("user", prompt),)

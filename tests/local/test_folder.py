@@ -33,6 +33,7 @@ CONFIG = {
 def make(folder: Path, config: object = CONFIG, kind: str = "F16", weights: int = 1000) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text("{}")
     about = {"model.norm.weight": {"dtype": kind, "shape": [1], "data_offsets": [0, 2]}}
     text = json.dumps(about).encode()
     data = struct.pack("<Q", len(text)) + text
@@ -64,6 +65,17 @@ def test_a_context_that_does_not_fit_is_refused_with_one_that_does(tmp_path: Pat
         choose("it", header, 65_536, GIB)
     assert "would fit" in caught.value.hint
     assert fits(from_file(tmp_path / "it"), 10 * MIB) is False
+
+
+@pytest.mark.parametrize("lacks", ["tokenizer.json", "config.json", "model.safetensors", "index"])
+def test_a_folder_that_lacks_a_part_is_not_whole(tmp_path: Path, lacks: str) -> None:
+    folder = make(tmp_path / "it")
+    assert is_whole(folder)
+    if lacks == "index":
+        (folder / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+    else:
+        (folder / lacks).unlink()
+    assert not is_whole(folder)
 
 
 @pytest.mark.parametrize("broken", ["config", "weights", "nothing"])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import msgspec
 import psutil
 import pytest
 
+from nbfuse import Pool, fuse
 from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.local.catalog import LocalModel, find, from_file
@@ -115,6 +118,16 @@ def test_a_grammar_and_a_stop_word_hold(small: LocalModel) -> None:
     assert capital == "The capital of Peru "
 
 
+def test_a_tiny_model_calls_tools_validly(mlx_folders: dict[str, Path]) -> None:
+    def pick(number: int, colour: Literal["red", "green"]) -> str:
+        return f"{colour} {number}"
+
+    pool = Pool(members=(f"mlx:{mlx_folders['tiny-calc']}",), max_tokens=16, temperature=1.0)
+    for _ in range(3):
+        result = asyncio.run(fuse("Pick a colour.", pool, tools=[pick]))
+        assert not any("no call that could be used" in note for note in result.notes)
+
+
 def test_a_prompt_that_begins_like_an_earlier_one_is_read_on(small: LocalModel) -> None:
     text = "The sky is blue. " * 4
     asyncio.run(ask(small, text, max_tokens=1))
@@ -171,6 +184,44 @@ def test_an_unused_model_gives_its_memory_back_and_wakes(small: LocalModel) -> N
         time.sleep(0.1)
     assert child.memory_info().rss <= 0.7 * awake
     assert say(sleepy, "Say hello.", max_tokens=2)
+
+
+def test_samples_and_prompts_that_fill_the_context_together_take_turns(
+    mlx_folders: dict[str, Path],
+) -> None:
+    tiny = msgspec.structs.replace(from_file(mlx_folders["tiny-calc"]), context=256)
+
+    async def all_at_once() -> list[list[Chunk]]:
+        local = Local(lambda _: tiny)
+
+        async def one(prompt: str) -> list[Chunk]:
+            call = Call(model="it", messages=(Message("user", prompt),), max_tokens=12)
+            async with aclosing(local.stream(call)) as chunks:
+                return [chunk async for chunk in chunks]
+
+        same = ["What is 12 + 30? " * 12] * 4
+        others = [f"What is {i} + 30? " * 13 for i in range(3)]
+        return await asyncio.gather(*map(one, (*same, *others)))
+
+    for chunks in asyncio.run(all_at_once()):
+        prompt, written, _ = usage(chunks)
+        assert 100 < prompt < 256
+        assert written > 0
+
+
+def test_a_model_that_can_not_be_loaded_again_says_so(
+    mlx_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "it"
+    shutil.copytree(mlx_folders["tiny-calc"], folder)
+    sleepy = msgspec.structs.replace(from_file(folder), idle_s=1)
+    server = engine.serve(sleepy)
+    assert post(server, server.key, max_tokens=1).status_code == 200
+    time.sleep(1.5)
+    (folder / "config.json").unlink()
+    for _ in range(2):
+        told = post(server, server.key, max_tokens=1).text
+        assert '"code": 500' in told, told
 
 
 def test_weights_that_are_cut_off_are_refused(mlx_folders: dict[str, Path], tmp_path: Path) -> None:

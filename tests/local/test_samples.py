@@ -124,6 +124,19 @@ def test_the_request_ends_when_the_last_listener_has_left() -> None:
     asyncio.run(ask())
 
 
+def test_nobody_joins_a_request_that_is_being_left() -> None:
+    async def ask() -> None:
+        samples = Samples(Model().ask, 4)
+        first = asyncio.create_task(listen(samples))
+        await asyncio.sleep(0.001)  # it gathers
+        first.cancel()
+        second = asyncio.create_task(listen(samples))
+        await asyncio.sleep(0)  # the first one leaves
+        assert [len(text) for text, _ in await asyncio.gather(listen(samples), second)] == [3, 3]
+
+    asyncio.run(ask())
+
+
 @pytest.mark.parametrize("members", ["local:smollm2-135m", "local:smollm2-135m*3"])
 def test_the_same_seed_is_the_same_answer_alone_or_among_others(members: str) -> None:
     if not find("smollm2-135m").here:

@@ -101,7 +101,7 @@ async def _argue(
     task = DISPUTE.format(question=run.plan.prompt.strip(), mine=stay.before, theirs=theirs)
     call = Call(
         model=member.model,
-        messages=(Message("system", CHALLENGE), Message("user", task)),
+        messages=(Message("system", CHALLENGE), Message("user", task, run.plan.images)),
         temperature=0.0,
         schema=schema_of(_Reply),
     )

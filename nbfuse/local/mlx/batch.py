@@ -6,13 +6,13 @@ prompts, and the end of a context.
 
 from __future__ import annotations
 
-import copy
 import ctypes
 import gc
 import queue
 import secrets
 import sys
 import threading
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,33 @@ from nbfuse.local.mlx.sampling import Obey, sampler
 # Tokens of a prompt between two looks at who has left: a third of a second on the slowest of
 # Apple's processors with a 3B. Always the same, since the last digits of results depend on it.
 STEP = 128
+ROOM = 16  # tokens of an answer for which there must be room before it is let in
 REMEMBERED = 16  # prompts at most; together with what runs they have the tokens of the context
 
 
 class _Sample:
-    """A sample in the batch: its job, its number there, and the tokens that it holds."""
+    """A sample: its job, its number there, its tokens, and what draws and bounds the next one."""
 
     def __init__(self, job: Job, index: int) -> None:
-        self.job, self.index, self.size = job, index, len(job.prompt)
+        self.job, self.index = job, index
+        self.tokens = list(job.prompt)
+        self.sampler = sampler(job.wish, job.seed, index)
+        self.bounds = [] if job.matcher is None else [Obey(job.matcher, len(job.prompt))]
 
     @property
     def left(self) -> bool:
         return self.job.left or self.index in self.job.enough
+
+    @property
+    def waits(self) -> bool:
+        """Whether the prompt is about to be known from the first sample of its job."""
+        return self.index > 0 and not self.job.read
+
+    def limit(self, context: int) -> int:
+        """How many tokens it may still become."""
+        most = self.job.wish.max_tokens or context
+        written = len(self.tokens) - len(self.job.prompt)
+        return max(1, min(most - written, context - len(self.tokens)))
 
 
 class Batch:
@@ -54,6 +69,7 @@ class Batch:
         self._folder, self._slots = folder, slots
         self._idle_s = idle_s if idle_s >= 0 else None
         self._jobs: queue.Queue[Job] = queue.Queue()
+        self._waiting: deque[_Sample] = deque()
         self._running: dict[int, _Sample] = {}  # by mlx-lm's number
         self._model: Any = None
         self._generator: Any = None
@@ -80,7 +96,7 @@ class Batch:
                 self._take()
                 self._step()
             except Exception as error:  # of MLX, for instance no memory: it costs these jobs alone
-                for sample in self._running.values():
+                for sample in (*self._running.values(), *self._waiting):
                     sample.job.told.put(error)
                 self._begin()
 
@@ -91,6 +107,7 @@ class Batch:
     def _begin(self) -> None:
         """Start with nobody in the batch, and nothing remembered."""
         self._running.clear()
+        self._waiting.clear()
         self._known = LRUPromptCache(REMEMBERED)
         self._generator = BatchGenerator(
             self._model,
@@ -109,66 +126,80 @@ class Batch:
             ctypes.CDLL(None).malloc_trim(0)
 
     def _take(self) -> None:
-        """Let new jobs in; waits for one where there is nothing else to do."""
+        """Hear of new jobs; waits for one where there is nothing else to do."""
         while True:
+            busy = bool(self._running or self._waiting)
             try:
-                job = self._jobs.get(block=not self._running, timeout=self._idle_s)
+                idle_s = None if self._model is None else self._idle_s
+                job = self._jobs.get(block=not busy, timeout=idle_s)
             except queue.Empty:
-                if self._running:
+                if busy:
                     return
                 self._sleep()
-                job = self._jobs.get()
-                self._load()
+                continue
             if job.left:
                 continue
             try:
-                self._admit(job)
+                if self._model is None:
+                    self._load()
+                job.seed = secrets.randbits(31) if job.wish.seed is None else job.wish.seed
+                self._waiting += [_Sample(job, index) for index in range(job.wish.n)]
             except Exception as error:  # it alone could not be let in
                 job.told.put(error)
 
-    def _admit(self, job: Job) -> None:
-        """Begin with what is not remembered of the prompt; its samples part where it ends."""
-        cache, rest = None, job.prompt[:-1]
-        if job.wish.cache_prompt:
-            cache, rest = self._known.fetch_nearest_cache(None, rest)
-        job.cached = len(job.prompt) - 1 - len(rest)
-        self._forget(len(job.prompt))
-        job.seed = secrets.randbits(31) if job.wish.seed is None else job.wish.seed
-        if rest:
-            self._insert(job, [0], [*rest, job.prompt[-1]], cache, job.prompt[: job.cached])
-        else:
-            self._insert(job, range(job.wish.n), job.prompt[-1:], cache, job.prompt[:-1])
+    def _fill(self) -> None:
+        """Let in who waits, in turn, as long as there is room; one alone there always is."""
+        for sample in list(self._waiting):
+            if sample.left:
+                self._waiting.remove(sample)
+                continue
+            full = self._used + len(sample.tokens) + ROOM > self.context
+            if sample.waits:
+                continue
+            if (self._running and full) or len(self._running) == self._slots:
+                return
+            self._waiting.remove(sample)
+            self._insert(sample)
 
-    def _insert(
-        self, job: Job, indices: Any, rest: list[int], cache: Any, before: list[int]
-    ) -> None:
-        limit = max(1, min(job.wish.max_tokens or self.context, self.context - len(job.prompt)))
-        numbers = self._generator.insert(
-            [list(rest) for _ in indices],
-            max_tokens=[limit for _ in indices],
-            caches=[copy.deepcopy(cache) for _ in indices],
-            all_tokens=[list(before) for _ in indices],
-            samplers=[sampler(job.wish, job.seed, index) for index in indices],
-            logits_processors=[
-                [Obey(job.matcher, len(job.prompt))] if job.matcher is not None else []
-                for _ in indices
-            ],
+    @property
+    def _used(self) -> int:
+        return sum(len(sample.tokens) for sample in self._running.values())
+
+    def _insert(self, sample: _Sample) -> None:
+        """Begin with what is not remembered of its tokens."""
+        job, cache = sample.job, None
+        *rest, last = sample.tokens
+        if job.wish.cache_prompt or job.read:
+            cache, rest = self._known.fetch_nearest_cache(None, rest)
+        known = len(sample.tokens) - 1 - len(rest)
+        if not job.read and sample.index == 0:
+            job.cached = known
+        self._forget(len(sample.tokens))
+        (number,) = self._generator.insert(
+            [[*rest, last]],
+            max_tokens=[sample.limit(self.context)],
+            caches=[cache],
+            all_tokens=[sample.tokens[:known]],
+            samplers=[sample.sampler],
+            logits_processors=[sample.bounds],
         )
-        for number, index in zip(numbers, indices, strict=True):
-            self._running[number] = _Sample(job, index)
+        self._running[number] = sample
+        job.read = job.read or not rest
 
     def _step(self) -> None:
         """One token of each sample, and the next piece of each prompt."""
+        self._fill()
         read, generated = self._generator.next()
         for one in read:
             sample = self._running[one.uid]
-            if one.end_of_segment and not one.end_of_prompt and sample.job.wish.n > 1:
-                cache, before = self._generator.extract_cache([one.uid])[one.uid]
-                others = range(1, sample.job.wish.n)
-                self._insert(sample.job, others, sample.job.prompt[-1:], cache, before)
+            if one.end_of_segment and not one.end_of_prompt and not sample.job.read:
+                sample.job.read = True
+                if sample.job.wish.n > 1:  # the others go on from here
+                    cache, before = self._generator.extract_cache([one.uid])[one.uid]
+                    self._remember(before, cache)
         for one in generated:
             sample = self._running[one.uid]
-            sample.size += 1
+            sample.tokens.append(one.token)
             top = sample.job.wish.top_logprobs
             sample.job.told.put(
                 Told(
@@ -186,6 +217,18 @@ class Batch:
                     self._remember(one.all_tokens, one.prompt_cache)
         self._dismiss()
 
+    def _dismiss(self) -> None:
+        """Take out whom nobody hears any more; where it is too full, who came last waits again."""
+        gone = [number for number, sample in self._running.items() if sample.left]
+        for number in gone:
+            del self._running[number]
+        while len(self._running) > 1 and self._used > self.context:
+            newest = max(self._running)
+            self._waiting.appendleft(self._running.pop(newest))
+            gone.append(newest)
+        if gone:
+            self._generator.remove(gone)
+
     def _remember(self, tokens: list[int], cache: Any) -> None:
         self._token_bytes = sum(layer.nbytes for layer in cache) / len(tokens)
         self._known.insert_cache(None, tokens[:], cache)
@@ -193,21 +236,8 @@ class Batch:
 
     def _forget(self, more: int) -> None:
         """Keep of earlier prompts what the context has room for, besides `more` tokens."""
-        room = self.context - more - sum(sample.size for sample in self._running.values())
+        room = self.context - more - self._used
         self._known.trim_to(n_bytes=int(max(0, room) * self._token_bytes))
-
-    def _dismiss(self) -> None:
-        """Take out whom nobody hears any more, and where the context is full the longest one."""
-        gone = [number for number, sample in self._running.items() if sample.left]
-        for number in gone:
-            del self._running[number]
-        while sum(sample.size for sample in self._running.values()) > self.context:
-            longest = max(self._running, key=lambda number: self._running[number].size)
-            sample = self._running.pop(longest)
-            gone.append(longest)
-            sample.job.told.put(Told(sample.index, 0, seen=False, finish="length"))
-        if gone:
-            self._generator.remove(gone)
 
 
 def _likeliest(logprobs: Any, count: int) -> tuple[tuple[int, float], ...]:

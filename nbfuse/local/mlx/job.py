@@ -47,5 +47,6 @@ class Job:
         self.told: SimpleQueue[Told | Exception] = SimpleQueue()
         self.seed = 0
         self.cached = 0  # tokens of the prompt that were remembered
+        self.read = False  # the prompt, by one of its samples
         self.left = False
         self.enough: set[int] = set()

@@ -15,6 +15,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -106,9 +107,14 @@ class Desk:
         wanted = request.response_format
         if wanted is not None and wanted.type == "json_object":
             schema = {"type": "object"} if wanted.schema is None else wanted.schema
-            form, text = "json_schema", json.dumps(schema)
+            make = partial(
+                llguidance.LLMatcher.grammar_from_json_schema,
+                json.dumps(schema),
+                # a small model would go on with line breaks for good
+                defaults={"whitespace_flexible": False},
+            )
         elif request.grammar is not None:
-            form, text = "gbnf", request.grammar
+            make = partial(llguidance.grammar_from, "gbnf", request.grammar)
         else:
             return None
         if self._words is None:
@@ -117,7 +123,7 @@ class Desk:
                 tokenizer._tokenizer, eos_token=list(tokenizer.eos_token_ids)
             )
         try:
-            grammar = llguidance.grammar_from(form, text)
+            grammar = make()
         except ValueError as error:
             raise _RefusedError(BAD, "invalid_request_error", str(error)) from None
         matcher = llguidance.LLMatcher(self._words, grammar)
@@ -143,8 +149,8 @@ class Desk:
                 if not heard():
                     return
                 continue
-            if isinstance(told, Exception):
-                raise told
+            if isinstance(told, Exception):  # an OSError, too, is not one of the client's
+                raise RuntimeError(f"{type(told).__name__}: {told}")
             if told.sample not in open_ones:  # it had come to a stop word before
                 continue
             sample = samples[told.sample]
@@ -176,9 +182,12 @@ class _Text:
     def __init__(self, tokenizer: Any, prompt: list[int], stop: Sequence[str]) -> None:
         self.tokens = 0
         self._letters = tokenizer.detokenizer
+        self._silent = set(tokenizer.all_special_ids)
         edges: dict[str, list[tuple[str, str | None]]] = {"normal": [(word, None) for word in stop]}
         begin = "normal"
         if tokenizer.has_thinking:
+            for marks in (tokenizer.think_start_tokens, tokenizer.think_end_tokens):
+                self._silent -= set(marks or ())
             edges["normal"].append((tokenizer.think_start, "reasoning"))
             edges["reasoning"] = [(tokenizer.think_end, "normal")]
             if tokenizer.rfind_think_start(prompt) > tokenizer.rfind_think_end(prompt):
@@ -187,8 +196,8 @@ class _Text:
 
     def take(self, told: Told) -> tuple[dict[str, str], bool]:
         """What a token adds, as a delta, and whether a stop word ends it here."""
-        if told.seen:
-            self.tokens += 1
+        self.tokens += told.seen
+        if told.seen and told.token not in self._silent:
             self._letters.add_token(told.token)
         if told.finish is not None:
             self._letters.finalize()
