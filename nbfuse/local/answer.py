@@ -18,7 +18,8 @@ from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.core.threads import off_loop
 from nbfuse.local.catalog import LocalModel
-from nbfuse.local.engine import Flight, Server, engine
+from nbfuse.local.child import Flight
+from nbfuse.local.engine import Server, engine
 from nbfuse.local.speeds import keep_speed
 from nbfuse.providers.http import Limits
 from nbfuse.providers.keys import Secret

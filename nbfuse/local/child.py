@@ -50,13 +50,22 @@ class _Reply(msgspec.Struct):
     error: str = ""
 
 
+class Flight:
+    """A request on its way: whether it can go on with another process, and whether it has to."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.resumable = False
+        self.ended = False
+
+
 class Child:
     """The process; its methods block. Its owner notes in `flights` what it is working on."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.key = secrets.token_urlsafe(32)
-        self.flights: set[object] = set()
+        self.flights: set[Flight] = set()
         self.servers: dict[object, str] = {}  # URLs by what is loaded
         self.loading = threading.Lock()
         self._log = _new_log()

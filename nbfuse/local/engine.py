@@ -18,7 +18,7 @@ from typing import NamedTuple
 from nbfuse.core.errors import OutOfMemoryError
 from nbfuse.local import memory
 from nbfuse.local.catalog import LocalModel, check_file
-from nbfuse.local.child import Child
+from nbfuse.local.child import Child, Flight
 from nbfuse.local.fit import read_head
 from nbfuse.local.folder import size, stamp
 from nbfuse.local.kinds import MLX, Kind, kind_for
@@ -34,15 +34,6 @@ class Server(NamedTuple):
     base_url: str
     key: str
     child: Child
-
-
-class Flight:
-    """A request on its way: whether it can go on with another process, and whether it has to."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.resumable = False
-        self.ended = False
 
 
 class Engine:
@@ -118,20 +109,16 @@ class Engine:
     def _end_if_left(self, server: Server) -> None:
         child = server.child
         with child.loading:  # what it loads, somebody wants
-            mine = [f for f in self._flights(child) if f.url == server.base_url]
+            mine = [f for f in tuple(child.flights) if f.url == server.base_url]
             if mine and (child.at_work(server.base_url) or 0) <= len(mine):
                 return
             if not any(child.busy() for _ in range(LOOKS)):
                 return
             with self._lock:
-                flights = self._flights(child)
-                if child.alive and all(f.resumable for f in flights):
-                    for flight in flights:
+                if child.alive and all(flight.resumable for flight in child.flights):
+                    for flight in child.flights:
                         flight.ended = True
                     child.kill()
-
-    def _flights(self, child: Child) -> list[Flight]:
-        return [flight for flight in tuple(child.flights) if isinstance(flight, Flight)]
 
     def stop(self) -> None:
         """Kill the children, if this process started them; the next `serve` starts anew."""
