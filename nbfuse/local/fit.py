@@ -120,6 +120,6 @@ def _way(header: Header, context: int, free: int) -> str:
 
 
 def _said(way: Setting) -> str:
-    extras = [] if way.repack else ["weights as they are"]
-    extras += ["small cache"] if way.kv == "q8_0" else []
-    return ", ".join([f"{way.context:,} tokens", *extras])
+    extras = [] if way.repack else ["plain"]
+    extras += ["q8_0"] if way.kv == "q8_0" else []
+    return f"{way.context:,} tokens" + (f" ({', '.join(extras)})" if extras else "")

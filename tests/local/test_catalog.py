@@ -167,7 +167,7 @@ def test_the_3b_runs_on_small_machines_and_the_table_says_how() -> None:
     heads, rows = fit_rows("ministral-3b")
     assert heads[-2:] == ("4 GiB machine", "8 GiB machine")
     by_name = {row[0]: row for row in rows}
-    assert "8,192 tokens, weights as they are" in by_name["Q4_K_M"][-2]
+    assert "8,192 tokens (plain" in by_name["Q4_K_M"][-2]
     assert by_name["Q4_K_M"][-1] == "8,192 tokens"
     assert by_name["BF16"][-2] == "no"
 
