@@ -36,9 +36,8 @@ async def fuse(
     figures or PIL images. Raises what `stream` raises.
     """
     result = None
-    async with aclosing(
-        _stream(prompt, choose(pool, settings), tools=tools, images=images)
-    ) as events:
+    chosen = choose(pool, settings)
+    async with aclosing(stream(prompt, chosen, tools=tools, images=images)) as events:
         async for event in events:
             if isinstance(event, RunFinished):
                 result = event.result
@@ -63,19 +62,9 @@ def stream(
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
     member failed.
     """
-    return _stream(prompt, choose(pool, settings), stop, tools, images)
-
-
-def _stream(
-    prompt: str,
-    pool: Pool,
-    stop: asyncio.Event | None = None,
-    tools: Sequence[object] = (),
-    images: Sequence[object] = (),
-) -> AsyncGenerator[Event]:
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
-    return engine.stream(prompt, pool, stop, tools, images)
+    return engine.stream(prompt, choose(pool, settings), stop, tools, images)
 
 
 def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:

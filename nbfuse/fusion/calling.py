@@ -60,6 +60,7 @@ class Conversation:
         self._run, self._member, self._call = run, member, call
         self._draft, self._heard = draft, heard
         self._tools = {tool.name: tool for tool in run.plan.tools}
+        self._introduction, self._schema = introduction(run.plan.tools), call_schema(run.plan.tools)
         self._turns: list[Message] = []  # after the prompt: calls and results
 
     async def hold(self) -> None:
@@ -116,14 +117,14 @@ class Conversation:
     async def _next_call(self) -> tuple[Tool, dict[str, object]] | None:
         asked = self._asking(FURTHER)
         first, *others = asked.messages
-        told = introduction(self._run.plan.tools)
+        told = self._introduction
         if first.role == "system":
             told, first = f"{first.content}\n\n{told}", others.pop(0)
         call = msgspec.structs.replace(
             asked,
             messages=(Message("system", told), first, *others),
             max_tokens=CALL_TOKENS,
-            schema=call_schema(self._run.plan.tools),
+            schema=self._schema,
         )
 
         def check(reply: dict[str, Any]) -> None:
@@ -160,10 +161,11 @@ class Conversation:
         self._heard(Chunk(reasoning=f"{call}\n"))
 
 
-async def _result_of(
-    tool: Tool, arguments: dict[str, object], most: int = MOST_RESULT
-) -> tuple[str, bool]:
-    """What the function gives, as text, and whether it failed; it has `TOOL_S` seconds."""
+async def _result_of(tool: Tool, arguments: dict[str, object], most: int) -> tuple[str, bool]:
+    """What the function gives, as text of at most `most` characters, and whether it failed.
+
+    It has `TOOL_S` seconds.
+    """
 
     def work() -> str:
         assert tool.function is not None

@@ -83,9 +83,10 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Where its file is, or should be; None for one of the hub that is not here."""
         if self.repo or self.mlx:
             gguf = weights.kept(self.repo, self.file or self.quantisation) if self.repo else None
+            if gguf is not None and (self.quant or not prefers_mlx() or self.projector()):
+                return gguf  # MLX could not use its part for pictures
             mlx = weights.kept_folder(self.mlx) if self.mlx and not self.quant else None
-            sees = gguf is not None and self.projector() is not None  # which MLX could not use
-            return (mlx or gguf) if prefers_mlx() and not sees else (gguf or mlx)
+            return mlx or gguf
         if self.package is not None:
             found = importlib.util.find_spec(self.package)  # finds it without importing it
             home = Path(found.origin).parent if found and found.origin else Path(self.package)

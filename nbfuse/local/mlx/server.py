@@ -131,14 +131,11 @@ class Desk:
             raise _RefusedError(BAD, "invalid_request_error", why)
         return matcher
 
-    def begin(self, job: Job) -> None:
-        """Let the job in."""
-        self._batch.submit(job)
-
     def answer(
         self, request: _Request, job: Job, heard: Callable[[], bool]
     ) -> Iterator[dict[str, Any]]:
-        """The events of the answer; `heard()` tells whether somebody still listens."""
+        """Have the job done: the events of its answer, as long as `heard()` says yes."""
+        self._batch.submit(job)
         tokenizer = self._batch.tokenizer
         samples = [_Text(tokenizer, job.prompt, request.stop) for _ in range(request.n)]
         open_ones = set(range(request.n))
@@ -247,7 +244,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(refused.status, refused.body)
             return
         try:
-            self.server.desk.begin(job)
             self._stream(self.server.desk.answer(request, job, self._heard))
         except OSError:
             pass  # nobody listens any more
