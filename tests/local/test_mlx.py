@@ -191,22 +191,17 @@ def test_samples_and_prompts_that_fill_the_context_together_take_turns(
 ) -> None:
     tiny = msgspec.structs.replace(from_file(mlx_folders["tiny-calc"]), context=256)
 
-    async def all_at_once() -> list[list[Chunk]]:
-        local = Local(lambda _: tiny)
+    async def all_at_once(prompts: list[str]) -> list[list[Chunk]]:
+        asked = (ask(tiny, prompt, max_tokens=12, temperature=0.0) for prompt in prompts)
+        return await asyncio.gather(*asked)
 
-        async def one(prompt: str) -> list[Chunk]:
-            call = Call(model="it", messages=(Message("user", prompt),), max_tokens=12)
-            async with aclosing(local.stream(call)) as chunks:
-                return [chunk async for chunk in chunks]
-
-        same = ["What is 12 + 30? " * 12] * 4
-        others = [f"What is {i} + 30? " * 13 for i in range(3)]
-        return await asyncio.gather(*map(one, (*same, *others)))
-
-    for chunks in asyncio.run(all_at_once()):
-        prompt, written, _ = usage(chunks)
-        assert 100 < prompt < 256
-        assert written > 0
+    prompts = ["What is 12 + 30? " * 12] * 4
+    prompts += [f"What is {i} + 30? " * 13 for i in range(3)]
+    for prompt, chunks in zip(prompts, asyncio.run(all_at_once(prompts)), strict=True):
+        assert 100 < usage(chunks)[0] < 256  # two of them are too much
+        assert "".join(chunk.text for chunk in chunks) == say(
+            tiny, prompt, max_tokens=12, temperature=0.0
+        )
 
 
 def test_a_model_that_can_not_be_loaded_again_says_so(
