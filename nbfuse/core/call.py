@@ -28,8 +28,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     `schema` is a JSON schema that the answer must obey, `json_mode` asks for any JSON object,
     `grammar` is GBNF (local models only). `timeout_s` bounds the whole call, retries included.
-    `n` asks for several samples in one stream, `fresh` for an answer that owes nothing to what the
-    engine remembers of earlier prompts (both of local engines only).
+    `n` asks for several samples in one stream (of local engines only).
     """
 
     model: str
@@ -45,7 +44,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     top_logprobs: int | None = None
     timeout_s: float | None = None
     n: int = 1
-    fresh: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):

