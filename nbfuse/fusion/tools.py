@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import re
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,7 +17,14 @@ from nbfuse.core.errors import ConfigError
 
 NONE = "none"  # what is "called" by a model that needs no tool
 # Bounds for what a schema leaves open: a small model may go on with a text or a list for good.
-MOST_CHARACTERS, MOST_ITEMS = 256, 16
+MOST_CHARACTERS, MOST_ITEMS, MOST_INTEGER = 256, 16, 10**15
+# Forms of texts that every engine knows, and those that none does, as texts that have them.
+_FORMATS = ("date", "time", "date-time", "uuid")
+_PATTERNS = {
+    "decimal": r"^-?[0-9]{1,15}([.][0-9]{1,9})?$",
+    "duration": r"^P([0-9]{1,5}D|T[0-9]{1,9}S)$",
+    "base64": r"^([A-Za-z0-9+/]{4}){0,64}$",
+}
 
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,63}")
 
@@ -45,8 +53,10 @@ class Tool:
         import jsonschema
 
         try:
-            jsonschema.validate(arguments, self.parameters)
-            self.values(typing.cast(dict[str, object], arguments))
+            if self._arguments is None:
+                jsonschema.validate(arguments, self.parameters)
+            else:
+                self.values(typing.cast(dict[str, object], arguments))
         except jsonschema.ValidationError as error:
             where = ".".join(map(str, error.absolute_path))
             raise ValueError(f"{self.name} {where}: {error.message}") from None
@@ -57,7 +67,7 @@ class Tool:
         """The arguments as the function's annotations want them."""
         if self._arguments is None:
             return arguments
-        made: object = msgspec.convert(arguments, self._arguments)
+        made: object = msgspec.convert(arguments, self._arguments, str_keys=True)
         return {name: getattr(made, name) for name in arguments}
 
 
@@ -111,7 +121,7 @@ def _from_function(function: Callable[..., object]) -> Tool:
         )
     remedy = f"Annotate them, as in def {name or 'f'}(city: str, days: int = 1) -> str."
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
+        hints = _hints(function)
         signature = inspect.signature(function)
     except (NameError, TypeError, ValueError) as error:
         raise ConfigError(f"{name}: its arguments can't be read: {error}.", remedy) from None
@@ -136,11 +146,25 @@ def _from_function(function: Callable[..., object]) -> Tool:
         )
         schema = msgspec.json.schema(kind)
     except (TypeError, RuntimeError) as error:
-        raise ConfigError(f"{name}: {error}.", "Use types and names that JSON knows.") from None
+        why = str(error).strip().splitlines()[-1].rstrip(".")
+        raise ConfigError(f"{name}: {why}.", "Use types and names that JSON knows.") from None
     found = schema.pop("$ref").rpartition("/")[2]
     parameters = schema["$defs"].pop(found) | {"$defs": schema["$defs"]}
     del parameters["title"]
     return Tool(name, inspect.getdoc(function) or "", parameters, function, kind)
+
+
+def _hints(function: Callable[..., object]) -> dict[str, object]:
+    """What each argument is to be; what comes back may have any annotation."""
+    written = {
+        name: hint
+        for name, hint in getattr(function, "__annotations__", {}).items()
+        if name != "return"
+    }
+    places = getattr(inspect.unwrap(function), "__globals__", {})
+    return typing.get_type_hints(
+        types.SimpleNamespace(__annotations__=written), places, include_extras=True
+    )
 
 
 def call_schema(tools: Sequence[Tool]) -> dict[str, object]:
@@ -206,9 +230,24 @@ def _bounded(schema: typing.Any, alone: bool = True) -> typing.Any:
             made[key] = value if key in _VALUES else _bounded(value, key != "allOf")
     kinds = made.get("type")
     kinds = {kinds} if isinstance(kinds, str) else set(kinds or ())
-    if "string" in kinds and not {"enum", "const", "format", "pattern"} & set(made):
-        made.setdefault("maxLength", max(MOST_CHARACTERS, made.get("minLength", 0)))
+    if "string" in kinds:
+        form = made.pop("format", None) or made.get("contentEncoding")
+        if form in _PATTERNS:
+            made.setdefault("pattern", _PATTERNS[form])
+        elif form in _FORMATS:
+            made["format"] = form
+        elif not {"enum", "const", "pattern"} & set(made):
+            made.setdefault("maxLength", max(MOST_CHARACTERS, made.get("minLength", 0)))
+    if "integer" in kinds and not {"enum", "const"} & set(made):
+        if "exclusiveMinimum" not in made:
+            made.setdefault("minimum", -MOST_INTEGER)
+        if "exclusiveMaximum" not in made:
+            made.setdefault("maximum", MOST_INTEGER)
     if "array" in kinds:
+        made.pop("uniqueItems", None)
+        if "prefixItems" in made:  # the engines can't read what may follow
+            made.pop("items", None)
+            made.setdefault("maxItems", len(made["prefixItems"]))
         made.setdefault("maxItems", max(MOST_ITEMS, made.get("minItems", 0)))
     if "object" in kinds and "properties" in made and alone and "allOf" not in made:
         made.setdefault("additionalProperties", False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import os
 import shutil
@@ -10,9 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import aclosing
+from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import eyes
 import mlx_weights
@@ -24,6 +28,7 @@ from nbfuse import FusionResult, Pool, fuse
 from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.doctor import examine
+from nbfuse.fusion.tools import call_schema, make_tools
 from nbfuse.local.catalog import catalog, check_file, find, from_file
 from nbfuse.local.engine import engine
 from nbfuse.local.kinds import KINDS, MLX, Kind, chosen, kind_for
@@ -101,6 +106,29 @@ def test_a_schema_is_obeyed(kind: Kind) -> None:
     }
     reply = json.loads(say(SMALL, "Describe an apple.", schema=schema, max_tokens=60))
     assert set(reply) == {"colour", "count"}
+
+
+def book(
+    seat: tuple[int, Literal["window", "aisle"]],
+    price: Decimal,
+    day: datetime.date,
+    stay: datetime.timedelta,
+    ticket: uuid.UUID,
+    meals: set[Literal["cold", "warm"]],
+    bags: int | None,
+) -> Booking:  # noqa: F821  # what comes back need not be known
+    """Book a journey."""
+
+
+def test_arguments_are_obeyed_whatever_their_types(kind: Kind) -> None:
+    tools = make_tools([book])
+    said = say(SMALL, "Book it.", schema=call_schema(tools), temperature=0.0, max_tokens=400)
+    wanted = json.loads(said)["call"]
+    if wanted["tool"] == "book":
+        tools[0].check(wanted["arguments"])
+    only = {"$defs": call_schema(tools)["$defs"], "$ref": "#/$defs/book"}
+    arguments = json.loads(say(SMALL, "Book it.", schema=only, temperature=0.0, max_tokens=400))
+    assert isinstance(tools[0].values(arguments)["price"], Decimal)
 
 
 def test_a_picture_is_read_or_refused(kind: Kind, tmp_path: Path) -> None:
