@@ -67,6 +67,7 @@ class Child:
         self.key = secrets.token_urlsafe(32)
         self.flights: set[Flight] = set()
         self.servers: dict[object, str] = {}  # URLs by what is loaded
+        self.names: dict[str, object] = {}  # what was loaded last, by the names of models
         self.loading = threading.Lock()
         self._log = _new_log()
         with self._log.open("ab") as log:

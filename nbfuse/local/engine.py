@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from nbfuse.local.kinds import MLX, Kind, kind_for
 
 SHARED_BYTES = 64_000_000  # a file up to here lives with others: a process costs 20 MB of its own
 LOOKS = 5  # on a busy machine a process may get nothing done within one of them
+PRESSURE_LOOK_S = 5.0
 ABANDON_S = 0.07  # after which a prompt that nobody waits for is looked at: idle within 0.3 s
 
 
@@ -43,6 +45,7 @@ class Engine:
         self._lock = threading.Lock()
         self._children: dict[str, Child] = {}
         self._owner = os.getpid()
+        self._minder: threading.Thread | None = None
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -62,7 +65,7 @@ class Engine:
         chosen = (model.context, model.slots, model.threads, model.gpu_layers, model.idle_s)
         loaded = (*stamp(path), eyes, *chosen)
         shared = kind != MLX and size(path) <= SHARED_BYTES
-        child = self._child("" if shared else str(path), kind)
+        child = self._child("" if shared else str(path), kind, name, loaded)
         with child.loading:
             ended = child.servers and not child.alive  # by `abandon`, while this waited
             if not ended and loaded not in child.servers:
@@ -77,6 +80,10 @@ class Engine:
                     **way._asdict(),
                 }
                 child.servers[loaded] = child.load(path, request)
+                if not shared:
+                    self._mind_memory()
+            if not shared:
+                child.names[name] = loaded
         if ended:
             return self.serve(model, name)
         return Server(child.servers[loaded], child.key, child)
@@ -127,12 +134,12 @@ class Engine:
             for child in children.values():
                 child.kill()
 
-    def _child(self, group: str, kind: Kind) -> Child:
+    def _child(self, group: str, kind: Kind, name: str, loaded: object) -> Child:
         with self._lock:
             if self._owner != os.getpid():  # after a fork they belong to the other process
                 self._children, self._owner = {}, os.getpid()
             child = self._children.get(group)
-            if child is None or not child.alive:
+            if child is None or not child.alive or _outdated(child, kind, name, loaded):
                 if child is not None:
                     child.kill()  # closes its pipes
                 child = self._children[group] = Child(kind)
@@ -145,20 +152,48 @@ class Engine:
             return memory.choose(path.name, header, context, memory.available() - beside)
         except OutOfMemoryError:
             with self._lock:
-                idle = [
-                    other
-                    for group, other in self._children.items()
-                    if group and other is not child and not other.flights and other.alive
-                ]
+                idle = self._idle() - {child}
                 for other in idle:
                     other.kill()
             if not idle:
                 raise
             return memory.choose(path.name, header, context, memory.available() - beside)
 
+    def _idle(self) -> set[Child]:
+        """Those of large models that nobody uses; the lock is held."""
+        return {
+            child
+            for group, child in self._children.items()
+            if group and child.alive and not child.flights and not child.loading.locked()
+        }
+
+    def _mind_memory(self) -> None:
+        """From now on, let large models go that nobody uses when memory gets short."""
+        with self._lock:
+            if self._minder is None or not self._minder.is_alive():
+                self._minder = threading.Thread(target=self._mind, daemon=True)
+                self._minder.start()
+
+    def _mind(self) -> None:
+        idle: set[Child] = set()
+        while self.pids:
+            time.sleep(PRESSURE_LOOK_S)
+            with self._lock:
+                idle, before = self._idle(), idle  # one just loaded is about to be used
+                if memory.available() < memory.RESERVE:
+                    for child in idle & before:
+                        child.kill()
+
     def leave_parent(self) -> None:
         """After a fork: another thread of the parent may have held the lock."""
         self._lock = threading.Lock()
+
+
+def _outdated(child: Child, kind: Kind, name: str, loaded: object) -> bool:
+    """Whether the engine or the settings of that model have changed, and nobody uses it."""
+    if child.flights or child.loading.locked():
+        return False
+    return child.kind != kind or child.names.get(name, loaded) != loaded
 
 
 def cores() -> int:

@@ -114,7 +114,7 @@ class Fuse(Magics):
         text = body if hidden else cell
         prompt = (text if options.raw else interpolate(text, self.shell.user_ns)).strip()
         pool, reason = pool_of(options, self._preset())
-        tools = self._variables(options.tools, "--tools")
+        tools = self._tools(options.tools)
         images = [self._picture(one) for one in options.image]
         if options.dry_run:
             from nbfuse.fusion.plan import make_plan
@@ -134,14 +134,20 @@ class Fuse(Magics):
             raise ConfigError(f"--image: {name!r} is neither a variable nor a file.", near)
         return self.shell.user_ns.get(name, name)
 
-    def _variables(self, names: str | None, option: str) -> list[object]:
-        """The values of the notebook's variables that an option names."""
-        found = [name.strip() for name in (names or "").split(",") if name.strip()]
-        for name in found:
-            if name not in self.shell.user_ns:
-                near = did_you_mean(name, [n for n in self.shell.user_ns if n[0] != "_"])
-                raise ConfigError(f"{option}: there is no variable {name!r}.", near)
-        return [self.shell.user_ns[name] for name in found]
+    def _tools(self, names: str | None) -> list[object]:
+        """What `--tools` names: functions or schemas, their attributes, or lists of them."""
+        found: list[object] = []
+        for name in (part.strip() for part in (names or "").split(",") if part.strip()):
+            first, *attributes = name.split(".")
+            if first not in self.shell.user_ns:
+                near = did_you_mean(first, [n for n in self.shell.user_ns if n[0] != "_"])
+                raise ConfigError(f"--tools: there is no variable {first!r}.", near)
+            try:
+                value = functools.reduce(getattr, attributes, self.shell.user_ns[first])
+            except AttributeError as error:
+                raise ConfigError(f"--tools {name}: {error}.", "Check its name.") from None
+            found += value if isinstance(value, list | tuple) else [value]
+        return found
 
     def _run(
         self, listen: Callable[..., Coroutine[object, object, None]], out: str | None, quiet: bool

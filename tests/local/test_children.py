@@ -146,3 +146,38 @@ def test_a_large_model_that_nobody_uses_makes_room_for_another(
                 made.serve(msgspec.structs.replace(model, context=2048))  # nobody is idle now
     finally:
         made.stop()
+
+
+def test_changed_settings_take_the_place_of_the_earlier_ones() -> None:
+    made = Engine()
+    model = find("smollm2-135m")
+    longer = msgspec.structs.replace(model, context=2048)
+    try:
+        first = made.serve(model, "it").child
+        with made.using(made.serve(longer, "other")):  # two models of one file
+            assert made.serve(model, "it").child is first
+            assert made.serve(longer, "it").child is first  # it is in use
+        assert made.serve(model, "it").child is not first
+        assert not first.alive
+    finally:
+        made.stop()
+
+
+def test_large_models_that_nobody_uses_go_when_memory_gets_short(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nbfuse.local.engine.PRESSURE_LOOK_S", 0.1)
+    made = Engine()
+    other = tmp_path / "other.gguf"
+    other.symlink_to(find("smollm2-135m").path())
+    model = msgspec.structs.replace(find("smollm2-135m"), file=str(other))
+    try:
+        unused = made.serve(find("smollm2-135m")).child
+        with made.using(made.serve(model)) as _:
+            time.sleep(0.5)
+            assert unused.alive
+            monkeypatch.setattr(memory, "available", lambda: 100 * memory.MIB)
+            assert becomes(lambda: not unused.alive, 5)
+            assert len(made.pids) == 1  # the other one is in use
+    finally:
+        made.stop()

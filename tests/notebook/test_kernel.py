@@ -313,17 +313,23 @@ def test_functions_and_pictures_of_the_notebook_go_along_by_their_names(
         Say("It is 42."),
     ]
     server.models["v/a"] = lambda _: replies.pop(0)
-    live.run(f"def double(number: int) -> int:\n    return 2 * number\n\nplot = {PNG!r}")
-    told = live.run("%%fuse -m openrouter:v/a --tools double --image plot -o r\nTwice 21?")
+    live.run(
+        "class Sums:\n    def double(self, number: int) -> int:\n        return 2 * number\n\n"
+        f"sums, others, plot = Sums(), [len], {PNG!r}\nothers.clear()"
+    )
+    told = live.run(
+        "%%fuse -m openrouter:v/a --tools sums.double,others --image plot -o r\nTwice 21?"
+    )
     assert told["status"] == "ok", told
     assert live.value("str(r)") == "It is 42."
     assert live.value("[call.result for call in r['a'].tool_calls]") == ["42"]
     text, picture = server.asked("v/a")[0]["messages"][-1]["content"]
     assert text["text"] == "Twice 21?"
     assert picture["image_url"]["url"].startswith("data:image/png;base64,")
-    wrong = live.run("%%fuse -m openrouter:v/a --tools dubble\nhi")
-    assert "there is no variable 'dubble'" in wrong["evalue"]
-    assert "double" in wrong["evalue"]
+    wrong = live.run("%%fuse -m openrouter:v/a --tools sum\nhi")
+    assert "there is no variable 'sum'" in wrong["evalue"]
+    assert "sums" in wrong["evalue"]
+    assert "no attribute 'dubble'" in live.run("%%fuse --tools sums.dubble\nhi")["evalue"]
     assert "plot.png: No such file" in live.run("%%fuse --image plot.png\nhi")["evalue"]
 
 
