@@ -53,7 +53,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what decides who is asked, how answers are fused, and within which limits."""
     add = parser.add_argument
     add("-p", "--pool", metavar="NAME", help="a named pool (see: %%fuse pool)")
-    add("-m", "--models", metavar="A,B", help="members instead of a pool's; A*3 asks A three times")
+    add(
+        *("-m", "--models"),
+        action="append",
+        metavar="A,B",
+        help="members instead of a pool's; A*3 asks A three times",
+    )
     add("-j", "--judge", metavar="MODEL", help="who judges and writes")
     add("--mode", metavar="MODE", help=f"{', '.join(MODES)} (default: the pool's)")
     add("--answer", metavar="KIND", help=f"compare answers as {', '.join(ANSWER_KINDS)}")
@@ -97,4 +102,5 @@ _NAMES = ("pool", "models", "judge", "mode", "answer", "quorum", "deadline", "ma
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
     given = {name: getattr(options, name) for name in _NAMES}
+    given["models"] = ",".join(options.models) if options.models else None
     return {_FIELDS.get(name, name): value for name, value in given.items() if value is not None}

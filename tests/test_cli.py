@@ -79,6 +79,8 @@ def test_a_full_disk_behind_the_output_is_one_line() -> None:
 
 
 def test_a_dry_run_tells_the_price(server: LookAlike) -> None:
+    two = ("-m", "openrouter:v/a", "-m", "openrouter:v/b")
+    assert "ask a, b;" in nbfuse("ask", *two, "-j", "openrouter:v/a", "--dry-run", "hi").stdout
     done = nbfuse("ask", "-m", "openrouter:v/a", "-j", "openrouter:v/a", "--dry-run", "hi")
     assert "Would ask a" in done.stdout
     done = nbfuse(

@@ -16,7 +16,13 @@ from contextlib import aclosing, asynccontextmanager
 import msgspec
 
 from nbfuse.core.call import Call, Chunk, Usage
-from nbfuse.core.errors import BadResponseError, DeadlineError, ModelError
+from nbfuse.core.errors import (
+    BadRequestError,
+    BadResponseError,
+    DeadlineError,
+    ModelError,
+    NbfuseError,
+)
 from nbfuse.core.events import Event, JudgeStarted
 from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure, ToolCall
 from nbfuse.fusion.plan import Member, Plan
@@ -160,6 +166,8 @@ class Run:
                         heard(chunk)
         except ModelError:
             raise
+        except NbfuseError as error:  # a setting that only its provider knows
+            raise BadRequestError(error.message, error.hint) from error
         except Exception as error:  # a third party's provider may do anything
             raise BadResponseError(
                 f"{member.label}: its provider broke: {type(error).__name__}: {error}.",

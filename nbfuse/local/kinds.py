@@ -81,7 +81,8 @@ def chosen() -> tuple[Kind, str]:
         kind = KINDS[names.index(name)]
         if kind.found() is None:
             raise ProviderUnavailableError(
-                f"NBFUSE_ENGINE names {name}, which is not here.", f"Install it, or: {INSTALL}"
+                f"NBFUSE_ENGINE names {name}, which is not here.",
+                "Install it, or leave NBFUSE_ENGINE out.",
             )
         return kind, "NBFUSE_ENGINE names it"
     for kind in KINDS:

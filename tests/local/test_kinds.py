@@ -266,6 +266,9 @@ def test_an_engine_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(errors.ConfigError) as caught:
         chosen()
     assert "llama-server" in caught.value.hint
+    with pytest.raises(errors.NoAnswerError) as told:
+        asyncio.run(fuse("hi", Pool(members=("local:tiny-calc",), judge="local:tiny-judge")))
+    assert "tiny-calc: NBFUSE_ENGINE can't be 'llama-sever'. Did you mean" in str(told.value)
     monkeypatch.setenv("NBFUSE_ENGINE", "llama-server")
     monkeypatch.setenv("NBFUSE_LLAMA_SERVER", "/nowhere/llama-server")
     with pytest.raises(errors.ProviderUnavailableError, match="which is not here"):
