@@ -111,21 +111,23 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 def to_error(trouble: Trouble, model: str, place: str, key_name: str) -> errors.ModelError:
     """The error for the user: what `place` said about `model`, and the remedy."""
-    said = f"{place} on {model}: {trouble.message}"
+    words = trouble.message
+    words = words if words.endswith((".", "!", "?", "…")) else f"{words}."
+    said = f"{place} on {model}: {words}"
     match trouble.status:
         case 401:
             return errors.AuthError(
-                f"{place} refused the key: {trouble.message}",
+                f"{place} refused the key: {words}",
                 f"Set {key_name} to a valid key." if key_name else "This server wants a key.",
             )
         case 402:
             return errors.CreditsError(
-                f"{place} has no credits left for {model}: {trouble.message}",
+                f"{place} has no credits left for {model}: {words}",
                 "Add credits at the provider, or choose a free or local model.",
             )
         case 403 if trouble.code not in _CONTENT:
             return errors.AuthError(
-                f"{place} does not allow {model}: {trouble.message}",
+                f"{place} does not allow {model}: {words}",
                 "Look at this key's limits and rights, or take another model.",
             )
         case 403:
@@ -142,7 +144,7 @@ def to_error(trouble: Trouble, model: str, place: str, key_name: str) -> errors.
             return errors.ModelNotFoundError(said, "Check the name with `%fuse models`.")
         case 413:
             return errors.ContextTooLongError(
-                f"The prompt is too long for {model}: {trouble.message}",
+                f"The prompt is too long for {model}: {words}",
                 "Shorten it, or choose a model with a longer context.",
             )
         case 429:

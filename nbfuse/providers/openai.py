@@ -168,8 +168,9 @@ class OpenAI:
         return _Failed(error, trouble.retryable, trouble.retry_after)
 
     def _broken(self, reason: str, model: str, text: str) -> _Failed:
+        why = scrub(reason, self._key).rstrip(".")
         broken = errors.StreamBrokenError(
-            f"{self._place} on {model}: the answer broke off: {scrub(reason, self._key)}.",
+            f"{self._place} on {model}: the answer broke off: {why}.",
             "What had arrived is kept. Run the cell again for a whole answer.",
             partial_text=text,
         )

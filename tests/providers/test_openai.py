@@ -178,7 +178,7 @@ def test_an_end_without_a_finish_is_not_a_whole_answer(server: LookAlike) -> Non
             400,
             {"message": "This model's maximum context length is 8 tokens"},
             errors.ContextTooLongError,
-            "Shorten",
+            "is 8 tokens.",
         ),
         (
             400,
