@@ -39,9 +39,11 @@ def server(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield running
 
 
-def pull(spec: str = SPEC, *before: str) -> subprocess.CompletedProcess[str]:
+def pull(
+    spec: str = SPEC, *options: str, before: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*before, sys.executable, "-m", "nbfuse", "pull", spec],
+        [*before, sys.executable, "-m", "nbfuse", "pull", spec, *options],
         capture_output=True,
         text=True,
         timeout=60,
@@ -135,7 +137,7 @@ def test_a_disk_that_fills_up_is_said_and_no_half_file_is_a_model(
         # no disk of one's own here: a limit on files breaks the same write in the same place
         alone, small = ["bash", "-c"], "ulimit -f 100000"
     script = f'{small} && "$@"; code=$?; find "$HF_HOME" -name "*.gguf" | wc -l >&2; exit $code'
-    done = pull(SPEC, *alone, script, "bash")
+    done = pull(before=(*alone, script, "bash"))
     assert done.returncode == 1
     assert "The disk is full" in done.stderr
     assert done.stderr.splitlines()[-1] == "0"
@@ -219,8 +221,9 @@ def test_a_repository_without_weights_for_mlx_is_refused(server: hub.Hub) -> Non
 def test_a_model_in_both_forms_is_fetched_in_the_one_that_suits(
     server: hub.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.files = FOLDER | {NAME: server.files[NAME]}
-    own(tmp_path, MINE.replace("license", f'mlx = "{hub.REPO}"\nlicense'))
+    server.files |= FOLDER
+    both = f'mlx = "{hub.REPO}"\nmmproj = "mmproj-Q4_K_M.gguf"\nlicense'
+    own(tmp_path, MINE.replace("license", both))
     assert pull("local:mine:q4_k_m").stdout.strip().endswith(NAME)
     if MLX.found() is None:
         pytest.skip("MLX is not here: pip install 'nbfuse[mlx]'")
@@ -229,6 +232,8 @@ def test_a_model_in_both_forms_is_fetched_in_the_one_that_suits(
     folder = pull(f"hf:{hub.REPO}").stdout.strip()
     assert str(catalog()["mine"].path()) == folder
     assert find("mine:q4_k_m").path().name == NAME
+    assert pull("local:mine", "--vision").returncode == 0
+    assert catalog()["mine"].path().name == NAME  # MLX could not be shown pictures
 
 
 def test_the_part_for_pictures_is_fetched_when_asked_for(server: hub.Hub, tmp_path: Path) -> None:
@@ -236,13 +241,7 @@ def test_the_part_for_pictures_is_fetched_when_asked_for(server: hub.Hub, tmp_pa
     assert pull("local:mine").returncode == 0
     assert catalog()["mine"].projector() is None
     asked = len(server.ranges)
-    done = subprocess.run(
-        [sys.executable, "-m", "nbfuse", "pull", "local:mine", "--vision"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = pull("local:mine", "--vision")
     assert done.returncode == 0, done.stderr
     assert len(server.ranges) == asked + 1  # the weights are here already
     assert catalog()["mine"].projector().read_bytes() == b"GGUF"
