@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import functools
 import inspect
 import json
+import operator
 import re
 import types
 import typing
@@ -17,7 +19,7 @@ from nbfuse.core.errors import ConfigError
 
 NONE = "none"  # what is "called" by a model that needs no tool
 # Bounds for what a schema leaves open: a small model may go on with a text or a list for good.
-MOST_CHARACTERS, MOST_ITEMS, MOST_INTEGER = 256, 16, 10**15
+MOST_CHARACTERS, MOST_ITEMS, MOST_INTEGER = 256, 16, 9 * 10**18
 # Forms of texts that every engine knows, and those that none does, as texts that have them.
 _FORMATS = ("date", "time", "date-time", "uuid")
 _PATTERNS = {
@@ -119,7 +121,8 @@ def _from_function(function: Callable[..., object]) -> Tool:
         raise ConfigError(
             f"A {type(function).__name__} has no name to be called by.", "Write a def around it."
         )
-    remedy = f"Annotate them, as in def {name or 'f'}(city: str, days: int = 1) -> str."
+    example = name if name.isidentifier() else "f"
+    remedy = f"Annotate them, as in def {example}(city: str, days: int = 1) -> str."
     try:
         hints = _hints(function)
         signature = inspect.signature(function)
@@ -156,15 +159,34 @@ def _from_function(function: Callable[..., object]) -> Tool:
 
 def _hints(function: Callable[..., object]) -> dict[str, object]:
     """What each argument is to be; what comes back may have any annotation."""
+    called: typing.Any = function
+    if isinstance(function, type):
+        called = called.__init__
     written = {
         name: hint
-        for name, hint in getattr(function, "__annotations__", {}).items()
+        for name, hint in getattr(called, "__annotations__", {}).items()
         if name != "return"
     }
-    places = getattr(inspect.unwrap(function), "__globals__", {})
-    return typing.get_type_hints(
+    places = getattr(inspect.unwrap(called), "__globals__", {})
+    hints = typing.get_type_hints(
         types.SimpleNamespace(__annotations__=written), places, include_extras=True
     )
+    return {name: _formed(hint) for name, hint in hints.items()}
+
+
+def _formed(hint: typing.Any) -> typing.Any:
+    """`hint` with a form for times, which msgspec reads in one form only and does not name."""
+    for kind, form in ((datetime.datetime, "date-time"), (datetime.time, "time")):
+        if hint is kind:
+            return typing.Annotated[hint, msgspec.Meta(extra_json_schema={"format": form})]
+    origin, inside = typing.get_origin(hint), tuple(map(_formed, typing.get_args(hint)))
+    if inside == typing.get_args(hint) or origin is typing.Literal:
+        return hint
+    if origin is types.UnionType:
+        return functools.reduce(operator.or_, inside)
+    if origin is typing.Annotated:
+        return typing.Annotated[(inside[0], *hint.__metadata__)]
+    return origin[inside]
 
 
 def call_schema(tools: Sequence[Tool]) -> dict[str, object]:
@@ -239,9 +261,9 @@ def _bounded(schema: typing.Any, alone: bool = True) -> typing.Any:
         elif not {"enum", "const", "pattern"} & set(made):
             made.setdefault("maxLength", max(MOST_CHARACTERS, made.get("minLength", 0)))
     if "integer" in kinds and not {"enum", "const"} & set(made):
-        if "exclusiveMinimum" not in made:
+        if "exclusiveMinimum" not in made and made.get("maximum", 0) > -MOST_INTEGER:
             made.setdefault("minimum", -MOST_INTEGER)
-        if "exclusiveMaximum" not in made:
+        if "exclusiveMaximum" not in made and made.get("minimum", 0) < MOST_INTEGER:
             made.setdefault("maximum", MOST_INTEGER)
     if "array" in kinds:
         made.pop("uniqueItems", None)

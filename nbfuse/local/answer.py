@@ -7,8 +7,9 @@ of them; each goes on when it has the context for itself.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from functools import partial
@@ -18,11 +19,12 @@ import msgspec
 from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.core.threads import off_loop
-from nbfuse.local.catalog import LocalModel
+from nbfuse.local.catalog import LocalModel, check_file
 from nbfuse.local.child import Flight
 from nbfuse.local.engine import Server, engine
+from nbfuse.local.kinds import kind_for
 from nbfuse.local.speeds import keep_speed
-from nbfuse.local.turns import Turns
+from nbfuse.local.turns import turns_at
 from nbfuse.providers.http import Limits
 from nbfuse.providers.keys import Secret
 from nbfuse.providers.openai import OpenAI
@@ -32,36 +34,41 @@ from nbfuse.providers.openai import OpenAI
 LIMITS = Limits(first_s=600.0, idle_s=600.0, quiet_s=600.0, keep_alive=False)
 
 
-_FULL = "Context size has been exceeded"  # as llama.cpp says it where answers together do it
+# as llama.cpp says it where answers together do it
+_FULL = re.compile("Context size has been exceeded|Invalid input batch")
+LONGEST_TOKEN = 128  # characters: what is longer and comes in one piece is an echo
 
 
 class _MovedError(Exception):
     """The process was ended for the sake of another request."""
 
 
-class _CrowdedError(Exception):
-    """There was no room for this answer beside others; `error` says so."""
+class CrowdedError(Exception):
+    """There was no room for all samples beside others; each can be gone on with by itself."""
 
-    def __init__(self, error: errors.ModelError) -> None:
+    def __init__(self, resumable: bool, error: errors.ModelError) -> None:
         super().__init__(error.message)
-        self.error = error
+        self.resumable, self.error = resumable, error
 
 
-async def answer(model: LocalModel, turns: Turns, call: Call) -> AsyncGenerator[Chunk]:
-    """Yield the answer of `model` as it is generated; raises a `ModelError`.
+async def answer(model: LocalModel, call: Call, said: Sequence[str] = ()) -> AsyncGenerator[Chunk]:
+    """Yield the answer of `model` as it is generated, after what it has `said`, a token each.
 
     Within a batch the last digits of a result depend on who else is in it: a call with a seed has
-    the model for itself.
+    the model for itself. Raises a `ModelError`, or `CrowdedError` where several samples are asked.
     """
-    said: list[str] = []
+    said = list(said)
+    turns = turns_at(check_file(model, call.model))
     alone = call.seed is not None
     while True:
-        earlier, echo = len(said), "".join(said)
+        earlier, first = len(said), True
         one = _from_one(model, _going_on(call, said))
         try:
             async with turns.take(alone), aclosing(one) as chunks:
                 async for chunk in chunks:
-                    new, echo = _after(echo, chunk.text)
+                    new = chunk.text
+                    if new and first:
+                        new, first = _after(model, "".join(said), new), False
                     if new:
                         said.append(new)
                     usage = chunk.usage
@@ -72,17 +79,18 @@ async def answer(model: LocalModel, turns: Turns, call: Call) -> AsyncGenerator[
             return
         except _MovedError:
             continue
-        except _CrowdedError as crowded:
-            if alone:
+        except CrowdedError as crowded:
+            if alone or not crowded.resumable:
                 raise crowded.error from None
+            if call.n > 1:
+                raise
             alone = True
 
 
-def _after(echo: str, text: str) -> tuple[str, str]:
-    """What is new in `text`, and what is left of the echo that llama.cpp begins it with."""
-    if text and echo.startswith(text):
-        return "", echo[len(text) :]
-    return text.removeprefix(echo), "" if text else echo
+def _after(model: LocalModel, said: str, text: str) -> str:
+    """What is new in the first piece of text, with which llama-server repeats what was said."""
+    echoes = kind_for(check_file(model)).echoes or len(said) > LONGEST_TOKEN
+    return text.removeprefix(said) if echoes else text
 
 
 def _going_on(call: Call, said: list[str]) -> Call:
@@ -103,11 +111,13 @@ async def _from_one(model: LocalModel, call: Call) -> AsyncGenerator[Chunk]:
     ended = False
     try:
         with engine.using(server) as flight:
-            flight.resumable = server.child.kind.continues and _can_go_on(call)
+            plain = server.child.kind.continues and _can_go_on(call)
+            flight.resumable = plain and call.n == 1
             try:
                 async with aclosing(client.stream(call)) as chunks:
                     async for chunk in chunks:
-                        flight.resumable = flight.resumable and not chunk.reasoning
+                        plain = plain and not chunk.reasoning
+                        flight.resumable = plain and call.n == 1
                         if begun is None and (chunk.text or chunk.reasoning or chunk.finish):
                             begun = time.monotonic()
                         usage = chunk.usage
@@ -119,8 +129,8 @@ async def _from_one(model: LocalModel, call: Call) -> AsyncGenerator[Chunk]:
                         yield msgspec.structs.replace(chunk, model=call.model, usage=usage)
                 ended = True
             except (errors.ProviderUnavailableError, errors.StreamBrokenError) as error:
-                if _FULL in error.message and (begun is None or flight.resumable):
-                    raise _CrowdedError(error) from error
+                if _FULL.search(error.message):
+                    raise CrowdedError(plain or begun is None, _full(error, call.model)) from error
                 await _explain(error, server, flight, call.model)
                 raise
     finally:
@@ -131,19 +141,21 @@ async def _from_one(model: LocalModel, call: Call) -> AsyncGenerator[Chunk]:
 def _can_go_on(call: Call) -> bool:
     """Whether text alone is asked for, which can be begun anywhere."""
     bound = call.schema is not None or call.json_mode or call.grammar is not None
-    return call.n == 1 and not bound and call.top_logprobs is None
+    return not bound and call.top_logprobs is None
+
+
+def _full(error: errors.ModelError, model: str) -> errors.ModelError:
+    return errors.StreamBrokenError(
+        f"{model}: several answers at once have filled its context.",
+        "Ask fewer at once, or give it a longer context in models.toml.",
+        partial_text=getattr(error, "partial_text", ""),
+    )
 
 
 async def _explain(error: errors.ModelError, server: Server, flight: Flight, model: str) -> None:
     """Raise what is behind an error, where more is known of it than it says."""
     if flight.ended:
         raise _MovedError from None
-    if _FULL in error.message:
-        raise errors.StreamBrokenError(
-            f"{model}: several answers at once have filled its context.",
-            "Ask fewer at once, or give it a longer context in models.toml.",
-            partial_text=getattr(error, "partial_text", ""),
-        ) from error
     if (death := await off_loop(server.child.death)) is not None:
         raise errors.StreamBrokenError(
             f"The local engine stopped while {model} answered: {death}.",

@@ -27,7 +27,7 @@ class Kind(NamedTuple):
 
     `samples` tells whether it makes several at once, `repeatable` whether a seed is the same answer
     again whatever was asked before, `vision` whether it can be shown pictures,
-    `continues` whether it goes on with a text that an answer begins with.
+    `continues` whether it goes on with a text that an answer begins with, which it then `echoes`.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Kind(NamedTuple):
     repeatable: bool = True
     vision: bool = True
     continues: bool = False
+    echoes: bool = False
 
     def found(self) -> str | None:
         """Its version or its place on this machine, None where it is not."""
@@ -55,7 +56,7 @@ MLX = Kind(
 )
 KINDS = (
     Kind("xllamacpp", "in its prebuilt form GPUs other than Apple's, and AVX-512", continues=True),
-    Kind("llama-server", continues=True),
+    Kind("llama-server", continues=True, echoes=True),
     Kind(
         "llama-cpp-python",
         "several requests at a time, samples at once, seeds that repeat, usage, pictures, "

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from functools import partial
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -17,7 +16,6 @@ from nbfuse.local.answer import answer
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
 from nbfuse.local.kinds import kind_for
 from nbfuse.local.samples import Samples
-from nbfuse.local.turns import Turns
 from nbfuse.providers.protocol import ModelInfo
 
 # The engine parses the rendered prompt as a whole, so these words in a text would become control
@@ -36,23 +34,22 @@ class Local:
 
     def __init__(self, lookup: Callable[[str], LocalModel] = find) -> None:
         self._model = lookup
-        self._samples: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Samples]]
+        self._samples: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], Samples]]
         self._samples = WeakKeyDictionary()
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield the answer as it is generated; closing the iterator stops the computation."""
         model = self._model(call.model)
         mine = self._samples.setdefault(asyncio.get_running_loop(), {})
-        if call.model not in mine:
-            kind = kind_for(check_file(model, call.model))
-            most = model.slots if kind.samples else 1
-            mine[call.model] = Samples(partial(self._ask, Turns()), most)
-        async with aclosing(mine[call.model].stream(_suited(call, model))) as chunks:
+        kind = kind_for(check_file(model, call.model))
+        most = model.slots if kind.samples else 1
+        samples = mine.setdefault((call.model, most), Samples(self._ask, most))
+        async with aclosing(samples.stream(_suited(call, model))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    def _ask(self, turns: Turns, call: Call) -> AsyncGenerator[Chunk]:
-        return answer(self._model(call.model), turns, call)
+    def _ask(self, call: Call, said: Sequence[str]) -> AsyncGenerator[Chunk]:
+        return answer(self._model(call.model), call, said)
 
     async def models(self) -> list[ModelInfo]:
         """List the catalog's models whose file is there."""

@@ -7,16 +7,17 @@ tokens a second for four (tests/bench/batch.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 import msgspec
 
 from nbfuse.core.call import Call, Chunk
+from nbfuse.local.answer import CrowdedError
 
 GATHER_S = 0.003  # for members that are asked at the same moment
 
-_Ask = Callable[[Call], AsyncGenerator[Chunk]]
+_Ask = Callable[[Call, Sequence[str]], AsyncGenerator[Chunk]]  # goes on with what was said
 _Piece = Chunk | Exception | None
 
 
@@ -30,7 +31,7 @@ class Samples:
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield the answer, from a request of its own or from one that others share."""
         if call.seed is not None:  # it is to be repeatable, which only one by itself is
-            async with aclosing(self._ask(call)) as chunks:
+            async with aclosing(self._ask(call, ())) as chunks:
                 async for chunk in chunks:
                     yield chunk
             return
@@ -57,19 +58,27 @@ class Samples:
 
     async def _answer(self, call: Call, asked: bytes, group: _Group) -> None:
         """Ask for as many samples as there are listeners, and give each its own."""
+        said: dict[int, list[str]] = {}  # of those that have not ended
         ended = 0  # the sample that has ended last: its usage follows, without its number
         try:
             await asyncio.sleep(GATHER_S)
             self._close(asked, group)
             shared = msgspec.structs.replace(call, n=len(group.queues))
-            async with aclosing(self._ask(shared)) as chunks:
+            said = {index: [] for index in range(len(group.queues))}
+            async with aclosing(self._ask(shared, ())) as chunks:
                 async for chunk in chunks:
+                    if chunk.text:
+                        said[chunk.index].append(chunk.text)
                     if chunk.finish is not None:
                         ended = chunk.index
                     place = ended if chunk.usage is not None else chunk.index
                     group.queues[place].put_nowait(chunk)
                     if chunk.usage is not None:
                         group.queues[place].put_nowait(None)
+                        del said[place]
+        except CrowdedError:
+            each = (self._go_on(call, group.queues[i], text) for i, text in said.items())
+            await asyncio.gather(*each)
         except Exception as error:  # each listener raises it as its own
             for queue in group.queues:
                 queue.put_nowait(error)
@@ -77,6 +86,14 @@ class Samples:
             self._close(asked, group)
             for queue in group.queues:
                 queue.put_nowait(None)
+
+    async def _go_on(self, call: Call, queue: asyncio.Queue[_Piece], said: list[str]) -> None:
+        try:
+            async with aclosing(self._ask(call, said)) as chunks:
+                async for chunk in chunks:
+                    queue.put_nowait(chunk)
+        except Exception as error:
+            queue.put_nowait(error)
 
     def _close(self, asked: bytes, group: _Group) -> None:
         """Take nobody into the group any more."""

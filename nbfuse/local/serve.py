@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import platform
+import signal
 import struct
 import subprocess
 import sys
@@ -40,7 +41,8 @@ def settings(request: dict[str, Any], key: str) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = request["path"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = request["threads"]
-    large = Path(request["path"]).stat().st_size > LARGE_BYTES
+    # a picture of some models is read in one batch or wrongly
+    large = Path(request["path"]).stat().st_size > LARGE_BYTES and not request.get("mmproj")
     chosen = {
         "n_batch": LARGE_BATCH if large and sys.platform != "darwin" else BATCH,
         "n_ctx": request["context"],  # shared by the slots; the default is the trained 262,144
@@ -192,12 +194,14 @@ def _start(words: list[str], environment: dict[str, str], ready: str, key: str =
 
 
 def _ports(pid: int) -> list[int]:
-    """Where a process listens: it takes a port that is free, and no one else gets the key."""
+    """Where a process listens, or one that it has started: so nobody else gets the key."""
     import psutil
 
     try:
-        sockets = psutil.Process(pid).net_connections("tcp4")
-    except psutil.Error:  # it has ended
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        sockets = [one for member in family for one in member.net_connections("tcp4")]
+    except psutil.NoSuchProcess:  # one has just ended
         return []
     return [one.laddr.port for one in sockets if one.status == psutil.CONN_LISTEN]
 
@@ -214,6 +218,8 @@ def leave() -> None:
     for server in _servers:
         if isinstance(server, subprocess.Popen):
             server.kill()
+            if os.name == "posix" and os.getpgrp() == os.getpid():
+                os.killpg(0, signal.SIGKILL)  # what a script of the user's has started, too
     os._exit(0)
 
 

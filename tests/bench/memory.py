@@ -54,7 +54,7 @@ def child(path: str, setting: Setting) -> None:
 
     from nbfuse.local import serve
 
-    request = {"path": path, "slots": 1, "threads": 2, **setting._asdict()}
+    request = {"path": path, "slots": 1, "threads": 2, "idle_s": -1, **setting._asdict()}
     server = xllamacpp.Server(serve.settings(request, "key"))
     httpx.post(
         f"{server.listening_address}/v1/completions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import functools
 import json
 import time
@@ -39,6 +40,21 @@ def weather(place: Place, days: int = 1, unit: Literal["C", "F"] = "C") -> dict[
 
 def say_now() -> str:
     return "noon"
+
+
+class Untyped:
+    def __init__(self, thing) -> None:
+        self.thing = thing
+
+
+class Trip:
+    """A class, which makes what the model asks for."""
+
+    def __init__(self, city: str, starts: datetime.datetime | None = None) -> None:
+        self.city, self.starts = city, starts
+
+    def __str__(self) -> str:
+        return f"{self.city} at {self.starts:%H}"
 
 
 def opaque(thing: object) -> str:
@@ -257,6 +273,7 @@ def test_a_function_that_hangs_is_left_and_costs_its_time_only(
         ([lambda x: x], "can't be called|has no type"),
         ([functools.partial(weather, days=2)], "has no name to be called by"),
         ([lambda *words: words], "can't be given by its name"),
+        ([Untyped], "Untyped: the argument 'thing' has no type"),
         ([opaque], "type <class 'object'> is not supported"),
         ([weather, weather], "Two tools are called"),
         (["weather"], "is no tool"),
@@ -301,6 +318,10 @@ def test_arguments_come_as_the_function_wants_them(server: LookAlike) -> None:
     server.models["m"] = in_turn(call("placed", at=[1, "x"], where={"2": "0.5"}), call(), Say("so"))
     answer = run("m", tools=[placed]).answers[0]
     assert answer.tool_calls[0].result == "((1, 'x'), {2: Decimal('0.5')})"
+    server.models["m"] = in_turn(
+        call("Trip", city="Lima", starts="2026-01-02T03:04:05Z"), call(), Say("so")
+    )
+    assert run("m", tools=[Trip]).answers[0].tool_calls[0].result == "Lima at 03"
 
 
 def test_annotations_bound_the_arguments() -> None:
@@ -352,6 +373,11 @@ def test_annotations_bound_the_arguments() -> None:
             },
             {"s": "x" * 300},
             {"s": "x" * 301},
+        ),
+        (
+            {"type": "object", "properties": {"n": {"type": "integer", "minimum": 10**17}}},
+            {"n": 10**17 + 1},
+            {"n": 10**17 - 1},
         ),
         (
             {

@@ -29,6 +29,7 @@ from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.doctor import examine
 from nbfuse.fusion.tools import call_schema, make_tools
+from nbfuse.local.answer import answer
 from nbfuse.local.catalog import catalog, check_file, find, from_file
 from nbfuse.local.engine import engine
 from nbfuse.local.kinds import KINDS, MLX, Kind, chosen, kind_for
@@ -116,6 +117,8 @@ def book(
     ticket: uuid.UUID,
     meals: set[Literal["cold", "warm"]],
     bags: int | None,
+    leaves: datetime.datetime,
+    boards: datetime.time | None,
 ) -> Booking:  # noqa: F821  # what comes back need not be known
     """Book a journey."""
 
@@ -128,7 +131,29 @@ def test_arguments_are_obeyed_whatever_their_types(kind: Kind) -> None:
         tools[0].check(wanted["arguments"])
     only = {"$defs": call_schema(tools)["$defs"], "$ref": "#/$defs/book"}
     arguments = json.loads(say(SMALL, "Book it.", schema=only, temperature=0.0, max_tokens=400))
-    assert isinstance(tools[0].values(arguments)["price"], Decimal)
+    values = tools[0].values(arguments)
+    assert isinstance(values["price"], Decimal)
+    assert isinstance(values["leaves"], datetime.datetime)
+
+
+def test_an_answer_goes_on_from_any_place(kind: Kind) -> None:
+    if not kind.continues:
+        return  # it is asked from the beginning, where that can be
+    call = Call(
+        model="smollm2-135m",
+        messages=(Message("user", "What is 1 + 30? " * 30),),
+        max_tokens=16,
+        temperature=0.0,
+    )
+
+    async def rest(said: list[str]) -> list[str]:
+        async with aclosing(answer(find("smollm2-135m"), call, said)) as chunks:
+            return [chunk.text async for chunk in chunks if chunk.text]
+
+    whole = asyncio.run(rest([]))
+    assert len(set(whole)) < len(whole)  # it repeats itself, which is no echo
+    for cut in range(1, len(whole)):
+        assert whole[:cut] + asyncio.run(rest(whole[:cut])) == whole
 
 
 def test_a_picture_is_read_or_refused(kind: Kind, tmp_path: Path) -> None:

