@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from nbfuse.config import default_pool, load_pool
+from nbfuse.config import default_pool, history, load_pool
 from nbfuse.core.errors import ConfigError, NbfuseError
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool, make_pool
@@ -64,7 +64,14 @@ def stream(
     """
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
-    return engine.stream(prompt, choose(pool, settings), stop, tools, images)
+    events = engine.stream(prompt, choose(pool, settings), stop, tools, images)
+    kept = history()
+    if not kept.on:
+        return events
+    from nbfuse.ledger import Ledger
+    from nbfuse.recorder import recorded
+
+    return recorded(events, Ledger(), kept.days)
 
 
 def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:

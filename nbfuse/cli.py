@@ -1,4 +1,4 @@
-"""The command line: `nbfuse demo`, `ask`, `models`, `doctor`.
+"""The command line: `nbfuse demo`, `ask`, `models`, `history`, `doctor`.
 
 Exit codes: 0 done, 1 no answer or something missing, 2 wrong use, 130 interrupted.
 """
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 
 from nbfuse._version import __version__
+from nbfuse.api import stream
 from nbfuse.core.errors import ConfigError, NbfuseError, NoAnswerError, PromptError
 from nbfuse.core.events import (
     JudgeStarted,
@@ -27,16 +28,21 @@ from nbfuse.core.events import (
 )
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import FusionResult, to_json
-from nbfuse.fusion import engine
+from nbfuse.fusion.engine import announcement
 from nbfuse.fusion.plan import make_plan
-from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
+from nbfuse.ledger import Ledger
+from nbfuse.options import HelpShown, Parser, add_history_options, add_run_options, pool_of
 from nbfuse.report import (
+    HISTORY_HEADS,
     LOCAL_HEADS,
     MODEL_HEADS,
+    cleared,
     fit_rows,
+    history_row,
     known_models,
     local_rows,
     model_row,
+    past_runs,
     plan_text,
     pool_line,
 )
@@ -46,9 +52,9 @@ OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):  # an ASCII terminal is no reason to fail
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    for file in (sys.stdin, sys.stdout, sys.stderr):  # an ASCII terminal is no reason to fail
+        if isinstance(file, io.TextIOWrapper):
+            file.reconfigure(errors="replace")
     try:
         options = parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
@@ -100,6 +106,9 @@ def parser() -> Parser:
     models.add_argument("search", nargs="?", default="", help="only those with this word")
     models.add_argument("--local", action="store_true", help="those that run on this machine")
     models.add_argument("--json", action="store_true", help="print them as JSON")
+    history = add("history", _history, "earlier runs: find them, see them again, forget them")
+    add_history_options(history)
+    history.add_argument("--json", action="store_true", help="print them as JSON")
     doctor = add("doctor", _doctor, "say what is installed, what works, and how to mend the rest")
     doctor.add_argument("--fit", metavar="MODEL", help="how a local model fits into memory")
     doctor.add_argument("--json", action="store_true", help="print it as JSON")
@@ -117,7 +126,7 @@ def _ask(options: argparse.Namespace) -> int:
     pool, reason = pool_of(options)
     if options.dry_run:
         plan = asyncio.run(make_plan(prompt, pool, images=options.image))
-        print(to_json(engine.announcement(plan)) if options.json else plan_text(plan))
+        print(to_json(announcement(plan)) if options.json else plan_text(plan))
         return OK
     if reason != "as asked":
         print(pool_line(pool, reason), file=sys.stderr)
@@ -148,7 +157,7 @@ async def _listen(prompt: str, pool: Pool, images: Sequence[str]) -> FusionResul
     result: FusionResult | None = None
     ended, members = 0, 0
     with _progress() as say:
-        async with aclosing(engine.stream(prompt, pool, stop, images=images)) as events:
+        async with aclosing(stream(prompt, pool, stop=stop, images=images)) as events:
             async for event in events:
                 match event:
                     case RunPlanned(members=names):
@@ -219,6 +228,22 @@ def _models(options: argparse.Namespace) -> int:
     else:
         _print_table(MODEL_HEADS, [model_row(spec, info) for spec, info in found])
     print("\n".join(troubles), file=sys.stderr)
+    return OK if found else FAILED
+
+
+def _history(options: argparse.Namespace) -> int:
+    if options.clear:
+        print(cleared(options))
+        return OK
+    if options.show is not None:
+        result = Ledger().load(options.show)
+        print(to_json(result)) if options.json else _print_result(result)
+        return OK
+    found = past_runs(options)
+    if options.json:
+        print(to_json(found))
+    else:
+        _print_table(HISTORY_HEADS, [history_row(run) for run in found])
     return OK if found else FAILED
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.pool import SETTINGS, Pool, make_pool
 from nbfuse.local.catalog import catalog
-from nbfuse.paths import config_folder, is_local_only
+from nbfuse.paths import config_folder, is_local_only, is_off
 from nbfuse.providers.registry import openrouter_key
 
 TINY = Pool(
@@ -35,7 +35,7 @@ CLOUD = Pool(  # three families, and a judge from a fourth: judges favour their 
 )
 BUILT_IN = {pool.name: pool for pool in (TINY, LOCAL, CLOUD)}
 
-_TOP_KEYS = ("default", "pools")
+_TOP_KEYS = ("default", "pools", "history")
 
 
 class _Source(NamedTuple):
@@ -44,6 +44,14 @@ class _Source(NamedTuple):
     path: Path
     pools: dict[str, Pool]
     default: str | None
+    history: bool | int | None
+
+
+class History(NamedTuple):
+    """Whether runs are kept in the ledger, and for how many days (None: for good)."""
+
+    on: bool
+    days: int | None = None
 
 
 class Chosen(NamedTuple):
@@ -94,6 +102,18 @@ def default_pool(folder: Path | None = None, *, local_only: bool = False) -> Cho
     return Chosen(TINY, f"{why} and no larger local model is here")
 
 
+def history(folder: Path | None = None) -> History:
+    """What is to be kept of runs: NBFUSE_HISTORY, else the nearest file that says it, else all.
+
+    Raises `ConfigError`.
+    """
+    if is_off("NBFUSE_HISTORY"):
+        return History(on=False)
+    said = (source.history for source in _sources(folder or Path.cwd()))
+    wanted = next((one for one in said if one is not None), True)
+    return History(on=bool(wanted), days=None if isinstance(wanted, bool) else wanted)
+
+
 def _sources(folder: Path) -> Iterator[_Source]:
     here = folder.absolute()
     for name, table in (("nbfuse.toml", ()), ("pyproject.toml", ("tool", "nbfuse"))):
@@ -136,7 +156,12 @@ def _parse(content: object, path: Path) -> _Source:
     default = content.get("default")
     if default is not None and not isinstance(default, str):
         raise ConfigError(f"{path}: default must be the name of a pool.", 'Write default = "…".')
-    return _Source(path, found, default)
+    history = content.get("history")
+    if isinstance(history, bool | None) or (isinstance(history, int) and history >= 0):
+        return _Source(path, found, default, history)
+    raise ConfigError(
+        f"{path}: history can't be {history!r}.", "Write true, false, or for how many days."
+    )
 
 
 def _pool(name: str, table: object, path: Path) -> Pool:

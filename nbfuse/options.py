@@ -72,6 +72,20 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="say who would be asked and the price; ask nobody")
 
 
+def add_history_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses among the runs of the ledger, and what is done with them."""
+    add = parser.add_argument
+    add("search", nargs="*", default=[], help="only runs with these words, as one text")
+    add("-p", "--pool", metavar="NAME", default="", help="of this pool")
+    add("-m", "--model", metavar="WORD", default="", help="with this model")
+    add("--day", metavar="DATE", default="", help="of this day or month: 2026-11-24, 2026-11")
+    add("--cost", type=float, metavar="USD", help="that cost so much or more")
+    add("-n", "--limit", type=int, default=20, metavar="N", help="how many at most (default: 20)")
+    add("--show", metavar="RUN", help="a run again, by the first letters of its name")
+    add("--clear", action="store_true", help="forget all runs, or those of --older")
+    add("--older", type=float, default=0.0, metavar="DAYS", help="clear what is older")
+
+
 def pool_of(
     options: argparse.Namespace, preset: Mapping[str, object] | None = None
 ) -> tuple[Pool, str]:

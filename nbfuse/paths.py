@@ -16,7 +16,7 @@ def cache_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """The user's data folder for nbfuse (downloaded models); it may not exist yet."""
+    """The user's data folder for nbfuse (downloaded models, the ledger); it may not exist yet."""
     return platformdirs.user_data_path("nbfuse", appauthor=False)
 
 
@@ -33,7 +33,12 @@ def shipped(name: str) -> Path:
 
 def is_local_only() -> bool:
     """Whether this whole machine is to ask nobody else (`NBFUSE_LOCAL_ONLY=1`)."""
-    return os.environ.get("NBFUSE_LOCAL_ONLY", "").lower() not in ("", "0", "off", "false", "no")
+    return bool(os.environ.get("NBFUSE_LOCAL_ONLY")) and not is_off("NBFUSE_LOCAL_ONLY")
+
+
+def is_off(variable: str) -> bool:
+    """Whether an environment variable says no."""
+    return os.environ.get(variable, "").lower() in ("0", "off", "false", "no")
 
 
 def write_atomically(path: Path, text: str) -> None:

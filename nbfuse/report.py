@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import datetime
 from decimal import Decimal
 
 from nbfuse.config import default_pool, pools
+from nbfuse.core.clean import clean
 from nbfuse.core.errors import ConfigError, ModelError
 from nbfuse.core.pool import Pool
 from nbfuse.fusion.plan import Plan, tokens_in
+from nbfuse.ledger import Ledger, PastRun
 from nbfuse.local.catalog import catalog, from_file
 from nbfuse.local.speeds import speeds
 from nbfuse.local.weights import elsewhere
 from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo
 from nbfuse.providers.registry import openrouter, openrouter_key
+from nbfuse.render.table import price, seconds
 
 
 def plan_text(plan: Plan) -> str:
@@ -122,6 +127,45 @@ def model_row(spec: str, info: ModelInfo) -> tuple[str, str, str, str]:
         million = Decimal(1_000_000)
         price = f"${info.prompt_price * million:.2f} / ${info.completion_price * million:.2f}"
     return spec, context, price, info.expertise or info.name
+
+
+HISTORY_HEADS = ("run", "when", "pool", "time", "price", "question")
+MOST_OF_A_QUESTION = 60  # characters
+
+
+def past_runs(options: argparse.Namespace) -> list[PastRun]:
+    """The runs that the options of a history choose; raises `LedgerError`."""
+    return Ledger().runs(
+        " ".join(options.search),
+        pool=options.pool,
+        model=options.model,
+        day=options.day,
+        least_cost=options.cost,
+        limit=options.limit,
+    )
+
+
+def history_row(run: PastRun) -> tuple[str, str, str, str, str, str]:
+    """A run's name, when it began in this place, who was asked, its time, price and question."""
+    began = datetime.datetime.fromisoformat(run.started_at).astimezone()
+    asked = run.pool or ", ".join(spec.rpartition("/")[2] for spec in run.models)
+    question = clean(" ".join(run.prompt.split()))
+    if len(question) > MOST_OF_A_QUESTION:
+        question = question[: MOST_OF_A_QUESTION - 1] + "…"
+    return (
+        run.run[:8],
+        f"{began:%Y-%m-%d %H:%M}",
+        asked,
+        run.status if run.seconds is None else seconds(run.seconds),
+        "" if run.seconds is None else price(run.cost),
+        question,
+    )
+
+
+def cleared(options: argparse.Namespace) -> str:
+    """Forget what the options say, and how many runs that were."""
+    count = Ledger().clear(options.older)
+    return f"{count} run{'s' * (count != 1)} forgotten."
 
 
 MODEL_HEADS = ("model", "context", "price / million tokens", "")

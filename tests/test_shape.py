@@ -18,7 +18,7 @@ FLOORS = [
     {"core"},
     {"providers", "local"},
     {"fusion"},
-    {"config"},
+    {"config", "ledger", "recorder"},
     {"render", "api", "report"},
     {"options"},
     {"notebook", "cli", "doctor", "demo", "__main__", "__init__"},

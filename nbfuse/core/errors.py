@@ -6,6 +6,7 @@
     ├── PrivacyError             a model is outside the fence of a local-only pool
     ├── BudgetError              the estimate is above the budget
     ├── NoAnswerError            every member failed
+    ├── LedgerError              the history can't be read or written
     └── ModelError               one model failed
         ├── AuthError            no key, or a wrong one
         ├── CreditsError         no money left
@@ -82,6 +83,10 @@ class NoAnswerError(NbfuseError):
 
     def __reduce__(self) -> tuple[type[NoAnswerError], tuple[str, str, FusionResult]]:
         return type(self), (self.message, self.hint, self.result)  # a process pool pickles it
+
+
+class LedgerError(NbfuseError):
+    """The history can't be read or written; a run itself goes on without it."""
 
 
 class ModelError(NbfuseError):

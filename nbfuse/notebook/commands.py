@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook.runner import runner
+from nbfuse.options import HelpShown, Parser, add_history_options
 
 HELP = """\
 %%fuse [options]        ask a pool what stands below the line
@@ -17,15 +18,16 @@ HELP = """\
 %fuse pull MODEL        fetch the weights of a local model (--vision: and its part for pictures)
 %fuse pool              pools by name, and the default
 %fuse last              the last result again
+%fuse history [WORD]    earlier runs; --show RUN shows one again, --help tells the rest
 %fuse help              this page
 """
-COMMANDS = ("models", "fit", "pull", "pool", "last", "help")
+COMMANDS = ("models", "fit", "pull", "pool", "history", "last", "help")
 
 
 def run_command(
     words: Sequence[str], last: FusionResult | None, print_options: Callable[[], None]
 ) -> FusionResult | None:
-    """Print what the command asks for; the value of `last`. Raises an `NbfuseError`."""
+    """Print what the command asks for; a result, where it asks for one. Raises an `NbfuseError`."""
     from nbfuse import report
 
     match list(words) or ["help"]:
@@ -48,6 +50,8 @@ def run_command(
             print("\n".join(troubles))
         case ["pool" | "pools"]:
             print(report.pools_text())
+        case ["history", *rest]:
+            return _history(rest)
         case ["last"]:
             if last is None:
                 raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
@@ -63,6 +67,29 @@ def run_command(
             if not rest:
                 hint = f"{did_you_mean(word, COMMANDS)} {hint}"
             raise ConfigError(f"%fuse has no command {word!r}.", hint)
+    return None
+
+
+def _history(words: Sequence[str]) -> FusionResult | None:
+    from nbfuse import report
+    from nbfuse.ledger import Ledger
+
+    parser = Parser(prog="%fuse history", description="Earlier runs, the latest first.")
+    add_history_options(parser)
+    try:
+        options = parser.parse_args(words)
+    except HelpShown:
+        return None
+    if options.clear:
+        print(report.cleared(options))
+        return None
+    if options.show is not None:
+        return Ledger().load(options.show)
+    found = report.past_runs(options)
+    if found:
+        _print_columns([report.HISTORY_HEADS, *(report.history_row(run) for run in found)])
+    else:
+        print("No such run.")
     return None
 
 

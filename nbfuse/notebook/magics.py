@@ -21,6 +21,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.display import display
 from traitlets import Bool, Enum, Float, Int, TraitError, Unicode
 
+from nbfuse.api import stream
 from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import MODES, Pool
@@ -226,9 +227,8 @@ async def _listen(
     heard: deque[Event],
     results: list[FusionResult],
 ) -> None:
-    from nbfuse.fusion import engine
-
-    async with aclosing(engine.stream(prompt, pool, stop, tools, images)) as events:
+    events = stream(prompt, pool, stop=stop, tools=tools, images=images)
+    async with aclosing(events):
         async for event in events:
             heard.append(event)
             if isinstance(event, RunFinished):

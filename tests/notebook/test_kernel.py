@@ -304,6 +304,38 @@ def test_commands_list_models_and_pools(kernel: Kernel) -> None:
     assert "4 GiB machine" in fit
 
 
+def test_earlier_runs_are_found_and_shown_again(live: Kernel, server: LookAlike) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome")}
+    server.models["v/judge"] = verdict(letter_of("Rome"))
+    words = "-m openrouter:v/a,openrouter:v/b -j openrouter:v/judge -o r"
+    live.run(f"%%fuse {words}\nWhich city?")
+    name = live.value("r.run")[:8]
+    listed = live.run("%fuse history city --model v/b")["stdout"]
+    assert name in listed
+    assert "Which city?" in listed
+    server.models.clear()  # nobody is asked again
+    again = live.run(f"old = %fuse history --show {name}\nold")
+    (shown,) = again["outputs"]
+    assert "Rome" in shown["data"]["text/html"]
+    assert live.value("old == r") is True
+    assert "No such run" in live.run("%fuse history never")["stdout"]
+    assert "--older" in live.run("%fuse history --help")["stdout"]
+    assert "No run begins" in live.run("%fuse history --show beef")["evalue"]
+
+
+def test_a_run_that_was_stopped_is_in_the_history(live: Kernel, server: LookAlike) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("too late", first_s=60)}
+    message = live.start("%%fuse -m openrouter:v/a,openrouter:v/b -j openrouter:v/a\nWhich city?")
+    end = time.monotonic() + 10
+    while not server.asked("v/b") and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    live.manager.interrupt_kernel()
+    assert live.finish(message)["status"] == "error"
+    live.run("from nbfuse.ledger import Ledger")
+    assert live.value("[past.status for past in Ledger().runs()]") == ["stopped"]
+
+
 def test_functions_and_pictures_of_the_notebook_go_along_by_their_names(
     live: Kernel, server: LookAlike
 ) -> None:

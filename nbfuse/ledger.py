@@ -1,0 +1,283 @@
+"""The ledger: every run and every answer in one SQLite file in the user's data folder.
+
+Each write is a connection and a transaction of its own: several kernels share the file, and one
+that is killed has lost nothing that was written. It is read with any SQLite tool; `to_json` text
+keeps what has no column.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from nbfuse.core.errors import LedgerError
+from nbfuse.core.events import RunPlanned
+from nbfuse.core.types import Answer, FusionResult, Verdict, from_json, to_json
+from nbfuse.paths import data_folder
+
+WAIT_S = 2.0  # for another kernel to end its write
+LEAST_OF_A_NAME = 4  # letters of a run's name that stand for the whole
+
+# The version of the file is how many of these it has seen; a new one goes to the end.
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        run TEXT PRIMARY KEY, started_at TEXT, prompt TEXT, pool TEXT, mode TEXT, judge TEXT,
+        status TEXT, seconds REAL, tokens INTEGER, cost TEXT, text TEXT, result TEXT
+    );
+    CREATE INDEX runs_by_time ON runs (started_at);
+    CREATE TABLE answers (
+        run TEXT, place INTEGER, member TEXT, spec TEXT, status TEXT, seconds REAL, tokens INTEGER,
+        cost TEXT, text TEXT, answer TEXT, PRIMARY KEY (run, member)
+    );
+    """,
+)
+RUNNING = "running"  # a run's status until its result is there
+
+
+class PastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the history lists it: `started_at` in UTC, cost in US dollars, None for unknown."""
+
+    run: str
+    started_at: str
+    prompt: str
+    pool: str
+    mode: str
+    judge: str | None
+    models: tuple[str, ...]
+    status: str
+    seconds: float | None
+    tokens: int | None
+    cost: Decimal | None
+    text: str
+
+
+class Ledger:
+    """The file at `path` (None: the user's own). Every method raises `LedgerError`."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or data_folder() / "ledger.sqlite3"
+
+    def begin(self, plan: RunPlanned) -> None:
+        """Note a run before it asks anybody."""
+        row = {
+            "run": plan.run,
+            "started_at": plan.started_at,
+            "prompt": plan.prompt,
+            "pool": plan.pool,
+            "mode": plan.mode,
+            "judge": plan.judge,
+            "status": RUNNING,
+        }
+        with self._open() as file:
+            _put(file, "runs", row)
+
+    def keep(self, run: str, place: int, answer: Answer) -> None:
+        """Note an answer that has ended, `place` being its number in the pool."""
+        with self._open() as file:
+            _put(file, "answers", _answer_row(run, place, answer) | {"answer": to_json(answer)})
+
+    def end(self, result: FusionResult) -> None:
+        """Note the whole result, whatever of it was noted before."""
+        row = {
+            "run": result.run,
+            "started_at": result.started_at,
+            "prompt": result.prompt,
+            "pool": result.pool,
+            "mode": result.mode,
+            "judge": result.judge,
+            "status": result.status,
+            "seconds": result.seconds,
+            "tokens": sum(call.usage.completion_tokens for call in result.calls if call.usage),
+            "cost": None if result.cost is None else str(result.cost),
+            "text": result.text,
+            "result": to_json(result),
+        }
+        with self._open() as file:
+            _put(file, "runs", row)
+            for place, answer in enumerate(result.answers):
+                _put(file, "answers", _answer_row(result.run, place, answer))
+
+    def runs(
+        self,
+        search: str = "",
+        *,
+        pool: str = "",
+        model: str = "",
+        day: str = "",
+        least_cost: float | None = None,
+        limit: int = 20,
+    ) -> list[PastRun]:
+        """The latest runs first.
+
+        `search` is a word of the prompt or of an answer, `model` a part of a member's or the
+        judge's name, `day` a date of this place or the beginning of one ("2026-11"), `least_cost`
+        is in US dollars.
+        """
+        answered = "EXISTS (SELECT 1 FROM answers a WHERE a.run = runs.run AND a.{} {})"
+        wanted: list[tuple[str, object]] = []
+        if search:
+            where = "prompt {0} OR text {0} OR " + answered.format("text", "{0}")
+            wanted.append((where, _like(search)))
+        if pool:
+            wanted.append(("pool = ?1", pool))
+        if model:
+            wanted.append(("judge {0} OR " + answered.format("spec", "{0}"), _like(model)))
+        if day:
+            wanted.append(("date(started_at, 'localtime') {0}", _like(day).removeprefix("%")))
+        if least_cost is not None:
+            wanted.append(("CAST(cost AS REAL) >= ?1", least_cost))
+        parts, values = [], []
+        for number, (part, value) in enumerate(wanted, 1):
+            like = f"LIKE ?{number} ESCAPE '\\'"
+            parts.append(f"({part.replace('?1', f'?{number}').replace('{0}', like)})")
+            values.append(value)
+        query = (
+            "SELECT *, (SELECT group_concat(spec, char(10)) FROM (SELECT spec FROM answers a"
+            " WHERE a.run = runs.run ORDER BY place)) AS models FROM runs"
+            f"{' WHERE ' + ' AND '.join(parts) if parts else ''}"
+            f" ORDER BY started_at DESC, rowid DESC LIMIT {max(0, int(limit))}"
+        )
+        if not self.path.exists():
+            return []
+        with self._open() as file:
+            return [_past_run(row) for row in file.execute(query, values)]
+
+    def load(self, run: str) -> FusionResult:
+        """The result of a run, named by the first letters of its name.
+
+        Of a run that was cut off, as when its kernel was killed, what had been noted.
+        """
+        rows: list[sqlite3.Row] = []
+        if len(run) >= LEAST_OF_A_NAME and self.path.exists():
+            with self._open() as file:
+                found = "SELECT * FROM runs WHERE run LIKE ? ESCAPE '\\' LIMIT 2"
+                rows = list(file.execute(found, (_like(run).removeprefix("%"),)))
+                if len(rows) == 1 and rows[0]["result"] is None:
+                    asked = "SELECT answer FROM answers WHERE run = ? ORDER BY place"
+                    kept = [from_json(Answer, a[0]) for a in file.execute(asked, (rows[0]["run"],))]
+                    return _cut_off(rows[0], tuple(kept))
+        if len(rows) != 1:
+            what = "Several runs begin" if rows else "No run begins"
+            raise LedgerError(f"{what} with {run!r}.", "See the history for their names.")
+        try:
+            return from_json(FusionResult, rows[0]["result"])
+        except msgspec.ValidationError as error:
+            raise LedgerError(
+                f"Run {run} was written by another version of nbfuse: {error}.",
+                f"Its text is in {self.path}.",
+            ) from error
+
+    def clear(self, older_days: float = 0.0) -> int:
+        """Forget all runs that began more than `older_days` ago; how many these were."""
+        if not self.path.exists():
+            return 0
+        edge = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=older_days)
+        with self._open() as file:
+            old = "SELECT run FROM runs WHERE started_at <= ?"
+            file.execute(f"DELETE FROM answers WHERE run IN ({old})", (edge.isoformat(),))
+            count = file.execute(f"DELETE FROM runs WHERE run IN ({old})", (edge.isoformat(),))
+        if count.rowcount and not older_days:
+            with self._open() as file:  # what was forgotten is not to be found in the file
+                file.execute("VACUUM")
+        return count.rowcount
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The file in a transaction, which is undone if the block raises."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # it holds private prompts
+            with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as file:
+                file.row_factory = sqlite3.Row
+                file.execute("PRAGMA journal_mode = WAL")
+                file.execute("PRAGMA synchronous = NORMAL")
+                file.execute("PRAGMA secure_delete = ON")
+                self._migrate(file)
+                with file:
+                    yield file
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(f"{self.path}: {error}.", _advice(error)) from error
+
+    def _migrate(self, file: sqlite3.Connection) -> None:
+        (version,) = file.execute("PRAGMA user_version").fetchone()
+        if version == len(MIGRATIONS):
+            return
+        if version > len(MIGRATIONS):
+            raise LedgerError(f"{self.path} was written by a newer nbfuse.", "Update nbfuse.")
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            try:  # all of it or nothing, and by one kernel alone
+                file.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number};")
+                file.commit()
+            except sqlite3.Error:
+                file.rollback()
+                (now,) = file.execute("PRAGMA user_version").fetchone()
+                if now < number:  # else another kernel has done it meanwhile
+                    raise
+
+
+def _put(file: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
+    names = ", ".join(row)
+    places = ", ".join("?" * len(row))
+    file.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({places})", [*row.values()])
+
+
+def _answer_row(run: str, place: int, answer: Answer) -> dict[str, object]:
+    return {
+        "run": run,
+        "place": place,
+        "member": answer.member,
+        "spec": answer.spec,
+        "status": answer.status,
+        "seconds": answer.seconds,
+        "tokens": answer.usage.completion_tokens if answer.usage else None,
+        "cost": None if answer.cost is None else str(answer.cost),
+        "text": answer.text,
+    }
+
+
+def _past_run(row: sqlite3.Row) -> PastRun:
+    about = {name: row[name] for name in PastRun.__struct_fields__}
+    about["models"] = tuple((row["models"] or "").splitlines())
+    about["cost"] = None if row["cost"] is None else Decimal(row["cost"])
+    return PastRun(**about | {"text": row["text"] or ""})
+
+
+def _cut_off(row: sqlite3.Row, answers: tuple[Answer, ...]) -> FusionResult:
+    reason = "The run was cut off before its end; these answers had been kept."
+    return FusionResult(
+        run=row["run"],
+        prompt=row["prompt"],
+        mode=row["mode"],
+        text="",
+        verdict=Verdict(decided_by="stopped", reason=reason),
+        answers=answers,
+        pool=row["pool"],
+        judge=row["judge"],
+        status="stopped",
+        started_at=row["started_at"],
+    )
+
+
+def _like(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _advice(error: Exception) -> str:
+    words = str(error)
+    if "locked" in words:
+        return "Another program holds it; try again."
+    if "full" in words or "No space" in words:
+        return "Make room on the disk."
+    if "not a database" in words or "malformed" in words:
+        return "It is broken: move it away, and a new one is begun."
+    return "Look at the file and its folder, or set NBFUSE_HISTORY=off."

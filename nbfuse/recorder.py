@@ -1,0 +1,94 @@
+"""Writes a run into the ledger while it happens: one more reader of its events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from queue import SimpleQueue
+
+import msgspec
+
+from nbfuse.core.errors import LedgerError
+from nbfuse.core.events import (
+    Event,
+    MemberFailed,
+    MemberFinished,
+    MemberLate,
+    RunFinished,
+    RunPlanned,
+)
+from nbfuse.core.threads import off_loop
+from nbfuse.ledger import Ledger
+
+
+async def recorded(
+    events: AsyncGenerator[Event], ledger: Ledger, days: int | None
+) -> AsyncGenerator[Event]:
+    """Yield `events` as they are, each finished answer being kept on the way.
+
+    Runs older than `days` are forgotten, where that is not None. Where the ledger can't be written,
+    the result says so in a note, and nothing else happens.
+    """
+    writer = _Writer()
+    members: tuple[str, ...] = ()
+    try:
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case RunPlanned():
+                        members = event.members
+                        writer.put(partial(ledger.begin, event))
+                        if days is not None:
+                            writer.put(partial(ledger.clear, days))
+                    case MemberFinished() | MemberFailed() | MemberLate():
+                        place = members.index(event.member)
+                        writer.put(partial(ledger.keep, event.run, place, event.answer))
+                    case RunFinished():
+                        writer.put(partial(ledger.end, event.result), last=True)
+                        if trouble := await writer.end():
+                            event = _with_note(event, trouble)
+                yield event
+    finally:
+        writer.close()
+
+
+def _with_note(event: RunFinished, note: str) -> RunFinished:
+    result = msgspec.structs.replace(event.result, notes=(*event.result.notes, note))
+    return msgspec.structs.replace(event, result=result)
+
+
+class _Writer:
+    """A thread that writes in order: a slow disk holds up no answer, an interrupt no writing."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Callable[[], object], bool] | None] = SimpleQueue()
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._write, name="nbfuse-ledger", daemon=True)
+        self._thread.start()
+
+    def put(self, work: Callable[[], object], last: bool = False) -> None:
+        """Have it written; what is `last` is tried even where something before it failed."""
+        self._work.put((work, last))
+
+    async def end(self) -> str:
+        """Wait until all is written; what went wrong, in one line."""
+        self.close()
+        await off_loop(self._thread.join)
+        return self._trouble
+
+    def close(self) -> None:
+        """Take no more, and end when all is written."""
+        self._work.put(None)
+
+    def _write(self) -> None:
+        while (item := self._work.get()) is not None:
+            work, last = item
+            if self._trouble and not last:
+                continue  # each further try could wait as long again
+            try:
+                work()
+                self._trouble = ""
+            except LedgerError as error:
+                self._trouble = f"This run is not in the history. {error.message} {error.hint}"
