@@ -1,9 +1,9 @@
-"""`fuse` and `stream` as users call them: a pool by value, by name or by default."""
+"""`fuse`, `rejudge` and `stream` as users call them: a pool by value, by name or by default."""
 
 from __future__ import annotations
 
 import typing
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -12,7 +12,7 @@ from nbfuse.config import default_pool, history, load_pool
 from nbfuse.core.errors import ConfigError, NbfuseError
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool, make_pool
-from nbfuse.core.types import FusionResult
+from nbfuse.core.types import Answer, FusionResult
 
 if typing.TYPE_CHECKING:
     import asyncio
@@ -35,15 +35,7 @@ async def fuse(
     then is the answer. `images` go to members that can see: paths of files, bytes, matplotlib
     figures or PIL images. Raises what `stream` raises.
     """
-    result = None
-    chosen = choose(pool, settings)
-    async with aclosing(stream(prompt, chosen, tools=tools, images=images)) as events:
-        async for event in events:
-            if isinstance(event, RunFinished):
-                result = event.result
-    if result is None:
-        raise NbfuseError("The run ended without a result.", "Please report this.")
-    return result
+    return await _last(stream(prompt, choose(pool, settings), tools=tools, images=images))
 
 
 def stream(
@@ -62,9 +54,56 @@ def stream(
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
     member failed.
     """
+    return _listened(prompt, choose(pool, settings), stop, tools, images)
+
+
+def stream_again(
+    result: FusionResult,
+    settings: Mapping[str, object],
+    /,
+    *,
+    retry: bool = False,
+    stop: asyncio.Event | None = None,
+) -> AsyncGenerator[Event]:
+    """Iterate over the events of a further judging of the answers of `result`.
+
+    `settings` are fields of `Pool`, such as `judge` and `mode`. Members are asked again only where
+    they had failed and `retry` says so, and in a debate. Raises as `stream` does.
+    """
+    own = {"judge": result.judge, "mode": result.mode, "name": result.pool, "quorum": 1}
+    specs = tuple(answer.spec for answer in result.answers)
+    pool = make_pool({"members": specs, **own, **settings})
+    given = [
+        msgspec.structs.replace(answer, earlier=answer.earlier or result.run)
+        for answer in result.answers
+        if not (retry and (answer.failure or not answer.usable))
+    ]
+    return _listened(result.prompt, pool, stop, given=given)
+
+
+async def rejudge(
+    result: FusionResult, /, *, retry: bool = False, **settings: object
+) -> FusionResult:
+    """Judge the answers of an earlier result again, without asking for them a second time.
+
+    `settings` are fields of `Pool`, such as `judge` and `mode`. With `retry`, members that had
+    failed are asked once more. Its cost is that of what is new alone. Raises what `stream` raises.
+    """
+    return await _last(stream_again(result, settings, retry=retry))
+
+
+def _listened(
+    prompt: str,
+    pool: Pool,
+    stop: asyncio.Event | None,
+    tools: Sequence[object] = (),
+    images: Sequence[object] = (),
+    given: Sequence[Answer] = (),
+) -> AsyncGenerator[Event]:
+    """The events of a run, which the ledger hears too."""
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
-    events = engine.stream(prompt, choose(pool, settings), stop, tools, images)
+    events = engine.stream(prompt, pool, stop, tools, images, given)
     kept = history()
     if not kept.on:
         return events
@@ -72,6 +111,17 @@ def stream(
     from nbfuse.recorder import recorded
 
     return recorded(events, Ledger(), kept.days)
+
+
+async def _last(events: AsyncGenerator[Event]) -> FusionResult:
+    result = None
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, RunFinished):
+                result = event.result
+    if result is None:
+        raise NbfuseError("The run ended without a result.", "Please report this.")
+    return result
 
 
 def choose(pool: Pool | str | None, settings: dict[str, object]) -> Pool:

@@ -59,7 +59,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     `tool_calls` are what it called before it answered (its last call, where that is the answer).
     `local` tells that it was said on this machine, where nothing is billed. `parts` holds one text
     for each part of a question that was split. `judged` is False for an answer that came too late
-    to be considered.
+    to be considered. `earlier` names the run that it was given in, where that is not this one.
     """
 
     member: str
@@ -78,6 +78,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     generation_id: str | None = None
     failure: Failure | None = None
     judged: bool = True
+    earlier: str = ""
 
     @property
     def usable(self) -> bool:
@@ -221,8 +222,12 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def calls(self) -> tuple[Answer, ...]:
-        """Every call of the run: the members' answers, the judge's, and replies in a debate."""
-        return self.answers + self.judging
+        """Every call of the run: the members' answers, the judge's, and replies in a debate.
+
+        Answers of an earlier run were paid for there.
+        """
+        mine = tuple(answer for answer in self.answers if not answer.earlier)
+        return mine + self.judging
 
     def __getitem__(self, member: str) -> Answer:
         for answer in self.answers:

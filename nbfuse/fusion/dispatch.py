@@ -31,12 +31,18 @@ class Dispatch:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._drafts = {m.label: Draft(m, run.clock) for m in run.plan.members}
-        self._ended: dict[str, Answer] = {}
+        self._ended = {
+            label: msgspec.structs.replace(answer, judged=True)
+            for label, answer in run.plan.given.items()
+        }
         self._closed = False  # to judging: what comes now is late
         self._tasks = {
             asyncio.create_task(self._ask(member, i)): member.label
             for i, member in enumerate(run.plan.members)
+            if member.label not in run.plan.given
         }
+        for label, answer in self._ended.items():
+            run.emit(_ending(label, answer))
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -169,6 +175,12 @@ class Dispatch:
         """Let the judge read an answer that it will see."""
         if self._run.ahead is not None and not self._closed:
             self._run.ahead.hear(self._ended[label])
+
+
+def _ending(label: str, answer: Answer) -> MemberFinished | MemberFailed:
+    if answer.failure is not None:
+        return MemberFailed(member=label, answer=answer, failure=answer.failure)
+    return MemberFinished(member=label, answer=answer)
 
 
 async def cancel(tasks: set[asyncio.Task[None]]) -> None:

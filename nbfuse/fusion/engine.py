@@ -31,17 +31,19 @@ async def stream(
     stop: asyncio.Event | None = None,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
+    given: Sequence[Answer] = (),
 ) -> AsyncGenerator[Event]:
     """Yield the events of one fusion as they happen, from `RunPlanned` to `RunFinished`.
 
     `tools` are functions or schemas that members may call; `images` go to those that can see.
+    Members whose answers are `given` are not asked again, but where a debate disputes one.
     Setting `stop` ends the run early: its last event holds what had arrived. Closing the iterator
     cancels every request without a last event. Raises `PromptError`, `ConfigError`, `PrivacyError`
     or `BudgetError` before anything is spent, and `NoAnswerError` when every member failed.
     """
     begun = time.monotonic()
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
-    planning = asyncio.create_task(make_plan(prompt, pool, tools, images))
+    planning = asyncio.create_task(make_plan(prompt, pool, tools, images, given))
     tasks: set[asyncio.Task[object]] = {stopping, planning}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from nbfuse.core.errors import did_you_mean as near
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.pictures import data_url
 from nbfuse.core.pool import Pool, expand, labels
-from nbfuse.core.types import Price
+from nbfuse.core.types import Answer, Price
 from nbfuse.fusion.parts import split
 from nbfuse.fusion.tools import Tool, make_tools
 from nbfuse.paths import is_local_only
@@ -59,6 +59,7 @@ class Plan(NamedTuple):
     notes: tuple[str, ...]
     tools: tuple[Tool, ...] = ()
     images: tuple[str, ...] = ()
+    given: Mapping[str, Answer] = {}  # by the labels of members
 
     def messages(self, text: str) -> tuple[Message, ...]:
         """What a member is sent to ask it `text`."""
@@ -67,9 +68,16 @@ class Plan(NamedTuple):
 
 
 async def make_plan(
-    prompt: str, pool: Pool, tools: Sequence[object] = (), images: Sequence[object] = ()
+    prompt: str,
+    pool: Pool,
+    tools: Sequence[object] = (),
+    images: Sequence[object] = (),
+    given: Sequence[Answer] = (),
 ) -> Plan:
-    """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`."""
+    """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`.
+
+    `given` are answers of members that need not be asked again.
+    """
     if not prompt.strip():
         raise PromptError("The prompt is empty.", "Write a question.")
     try:
@@ -91,7 +99,9 @@ async def make_plan(
     trusted = _anchor(pool, names, specs)
     judge_spec = pool.judge or specs[trusted]
     targets = [resolve(spec) for spec in (*specs, judge_spec)]
-    _check_privacy(pool, targets)  # before anything is looked up anywhere
+    there = {answer.member: answer for answer in given}
+    asked = [t for t, name in zip(targets, names, strict=False) if _is_asked(pool, name, there)]
+    _check_privacy(pool, [*asked, targets[-1]])  # before anything is looked up anywhere
     *members, judge = await _everybody((*names, *labels((judge_spec,))), targets)
     if judge.info.missing:
         raise ConfigError(
@@ -99,6 +109,8 @@ async def make_plan(
         )
     in_parts = pool.mode == "merge" and judge.info.form == "compact" and not usable
     parts = split(prompt) if in_parts else ()
+    if any(len(answer.parts) != len(parts) for answer in given):
+        parts = ()
     plan = Plan(
         prompt=prompt,
         pool=pool,
@@ -111,6 +123,7 @@ async def make_plan(
         notes=(),
         tools=usable,
         images=pictures,
+        given=there,
     )
     if pictures and all(member.info.vision is False for member in members):
         raise ConfigError("No member of this pool can see pictures.", SEEING)
@@ -144,6 +157,11 @@ def _anchor(pool: Pool, names: tuple[str, ...], specs: tuple[str, ...]) -> int:
         if pool.anchor in either:
             return i
     raise ConfigError(f"The anchor {pool.anchor!r} is not a member.", near(pool.anchor, names))
+
+
+def _is_asked(pool: Pool, name: str, given: Mapping[str, Answer]) -> bool:
+    """Whether a member may be asked: in a debate even one whose answer is there already."""
+    return name not in given or pool.mode == "debate"
 
 
 def _check_privacy(pool: Pool, targets: Sequence[Target]) -> None:
@@ -203,7 +221,7 @@ def _estimate(plan: Plan) -> Price:
     short, long = SHORT_ANSWER, plan.pool.max_tokens or LONG_ANSWER
     short, count = min(short, long), len(plan.members)
     judge_low, judge_high = JUDGE_WRITES[plan.pool.mode]
-    bills = [(m, asked, short, asked, long) for m in plan.members]
+    bills = [(m, asked, short, asked, long) for m in plan.members if m.label not in plan.given]
     if plan.pool.mode == "debate":  # one round: everybody reads the others and answers again
         bills += [(m, asked, 0, asked + count * long, long) for m in plan.members]
     judge_reads = asked + count * long

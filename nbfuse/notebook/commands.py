@@ -18,10 +18,11 @@ HELP = """\
 %fuse pull MODEL        fetch the weights of a local model (--vision: and its part for pictures)
 %fuse pool              pools by name, and the default
 %fuse last              the last result again
+%fuse rejudge           judge the last answers again: --judge, --mode; --retry asks who had failed
 %fuse history [WORD]    earlier runs; --show RUN shows one again, --help tells the rest
 %fuse help              this page
 """
-COMMANDS = ("models", "fit", "pull", "pool", "history", "last", "help")
+COMMANDS = ("models", "fit", "pull", "pool", "rejudge", "history", "last", "help")
 
 
 def run_command(

@@ -13,7 +13,7 @@ import shlex
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -21,10 +21,10 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.display import display
 from traitlets import Bool, Enum, Float, Int, TraitError, Unicode
 
-from nbfuse.api import stream
+from nbfuse.api import stream, stream_again
 from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
 from nbfuse.core.events import Event, RunFinished
-from nbfuse.core.pool import MODES, Pool
+from nbfuse.core.pool import MODES
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook import completion
 from nbfuse.notebook.commands import run_command
@@ -89,10 +89,10 @@ class Fuse(Magics):
         ";" alone hides it. %fuse --help tells more about the options, %fuse help about commands.
         """
         words = _words(line)
-        if cell is None:
+        if cell is None and words[:1] != ["rejudge"]:
             return run_command(words, self.last, parser().print_help)
         try:
-            return self._ask(words, cell)
+            return self._judge_again(words[1:]) if cell is None else self._ask(words, cell)
         except Stopped:
             raise
         except KeyboardInterrupt:  # before or after the run itself
@@ -103,10 +103,7 @@ class Fuse(Magics):
             options = parser().parse_args(words)
         except HelpShown:
             return None
-        if options.out is not None and not options.out.isidentifier():
-            raise ConfigError(
-                f"--out {options.out}: that is not a variable's name.", "Use one word."
-            )
+        out = _variable(options.out)
         from nbfuse import report
 
         # IPython's own rule, a ";" at the end, would hide the answer to every question about SQL
@@ -125,8 +122,34 @@ class Fuse(Magics):
         if reason != "as asked" and not self._pool_named and not options.quiet:
             self._pool_named = True
             print(report.pool_line(pool, reason))
-        run = functools.partial(_listen, prompt, pool, tools, images)
-        return self._run(run, options.out, options.quiet or hidden)
+        events = functools.partial(stream, prompt, pool, tools=tools, images=images)
+        return self._run(events, out, options.quiet or hidden)
+
+    def _judge_again(self, words: list[str]) -> FusionResult | None:
+        """`%fuse rejudge`: the answers of the last run, or of the one named, judged anew."""
+        own = Parser(
+            prog="%fuse rejudge", description="Judge answers again that are there already."
+        )
+        own.add_argument("run", nargs="?", help="a run of the history (default: the last result)")
+        own.add_argument("-j", "--judge", metavar="MODEL", help="who judges and writes")
+        own.add_argument("--mode", metavar="MODE", help=", ".join(MODES))
+        own.add_argument("--retry", action="store_true", help="ask those again that had failed")
+        own.add_argument("-o", "--out", metavar="NAME", help="a variable for the result")
+        try:
+            options = own.parse_args(words)
+        except HelpShown:
+            return None
+        earlier = self.last
+        if options.run is not None:
+            from nbfuse.ledger import Ledger
+
+            earlier = Ledger().load(options.run)
+        if earlier is None:
+            raise ConfigError("There is no last result yet.", "Name a run of %fuse history.")
+        asked = {"judge": options.judge, "mode": options.mode}
+        settings = {name: value for name, value in asked.items() if value is not None}
+        events = functools.partial(stream_again, earlier, settings, retry=options.retry)
+        return self._run(events, _variable(options.out), quiet=False)
 
     def _picture(self, name: str) -> object:
         """What `--image` names: a variable of the notebook, else a file."""
@@ -151,7 +174,7 @@ class Fuse(Magics):
         return found
 
     def _run(
-        self, listen: Callable[..., Coroutine[object, object, None]], out: str | None, quiet: bool
+        self, events: Callable[..., AsyncGenerator[Event]], out: str | None, quiet: bool
     ) -> FusionResult | None:
         view: StatusView | None = None
         heard: deque[Event] = deque()  # filled by the loop's thread, emptied by this one
@@ -173,7 +196,7 @@ class Fuse(Magics):
             try:
                 if self.live and not quiet and can_update(self.shell):
                     view = StatusView()
-                runner.run(listen(stop, heard, results), tick)
+                runner.run(_listen(events(stop=stop), heard, results), tick)
             except KeyboardInterrupt:
                 pass  # it was told to stop and did not
             finally:
@@ -218,16 +241,15 @@ class Fuse(Magics):
         return {name: value for name, value in preset.items() if value not in (None, "")}
 
 
+def _variable(name: str | None) -> str | None:
+    if name is not None and not name.isidentifier():
+        raise ConfigError(f"--out {name}: that is not a variable's name.", "Use one word.")
+    return name
+
+
 async def _listen(
-    prompt: str,
-    pool: Pool,
-    tools: Sequence[object],
-    images: Sequence[object],
-    stop: asyncio.Event,
-    heard: deque[Event],
-    results: list[FusionResult],
+    events: AsyncGenerator[Event], heard: deque[Event], results: list[FusionResult]
 ) -> None:
-    events = stream(prompt, pool, stop=stop, tools=tools, images=images)
     async with aclosing(events):
         async for event in events:
             heard.append(event)

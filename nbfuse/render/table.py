@@ -41,7 +41,8 @@ def rows(result: FusionResult) -> list[Row]:
 
 def _row(answer: Answer, verdict: str) -> Row:
     tokens = str(answer.usage.completion_tokens) if answer.usage else "?"
-    return Row(answer.member, seconds(answer.seconds), tokens, price(answer.cost), verdict)
+    paid = price(answer.cost) + (" before" if answer.earlier else "")
+    return Row(answer.member, seconds(answer.seconds), tokens, paid, verdict)
 
 
 def _sum(name: str, calls: list[Answer], work: str) -> Row:

@@ -323,6 +323,20 @@ def test_earlier_runs_are_found_and_shown_again(live: Kernel, server: LookAlike)
     assert "No run begins" in live.run("%fuse history --show beef")["evalue"]
 
 
+def test_the_last_answers_are_judged_again_by_another(live: Kernel, server: LookAlike) -> None:
+    assert "no last result" in live.run("%fuse rejudge")["evalue"]
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome")}
+    server.models["v/judge"] = verdict(letter_of("Rome"))
+    server.models["v/other"] = verdict(letter_of("Paris"))
+    live.run("%%fuse -m openrouter:v/a,openrouter:v/b -j openrouter:v/judge -o r\nWhich city?")
+    told = live.run("%fuse rejudge --judge openrouter:v/other -o again")
+    assert "Paris" in told["updates"][-1]["data"]["text/html"]
+    assert live.value("[r.text, again.text, _.text]") == ["Rome", "Paris", "Paris"]
+    assert len(server.asked("v/a")) == 1
+    live.run("%fuse rejudge -o named " + live.value("r.run")[:8])
+    assert live.value("named.text") == "Rome"
+
+
 def test_a_run_that_was_stopped_is_in_the_history(live: Kernel, server: LookAlike) -> None:
     server.models |= {"v/a": Say("Paris"), "v/b": Say("too late", first_s=60)}
     message = live.start("%%fuse -m openrouter:v/a,openrouter:v/b -j openrouter:v/a\nWhich city?")
