@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal, get_args
 
 import msgspec
 
@@ -39,12 +40,18 @@ MIGRATIONS = (
         cost TEXT, text TEXT, answer TEXT, PRIMARY KEY (run, member)
     );
     """,
+    "CREATE TABLE votes (run TEXT, member TEXT, vote TEXT, at TEXT, PRIMARY KEY (run, member));",
 )
+Vote = Literal["up", "down", "best"]
+VOTES: tuple[Vote, ...] = get_args(Vote)
 RUNNING = "running"  # a run's status until its result is there
 
 
 class PastRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as the history lists it: `started_at` in UTC, cost in US dollars, None for unknown."""
+    """A run as the history lists it: `started_at` in UTC, cost in US dollars, None for unknown.
+
+    `votes` are the user's own, by member; that on the fused answer has no name.
+    """
 
     run: str
     started_at: str
@@ -58,6 +65,7 @@ class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int | None
     cost: Decimal | None
     text: str
+    votes: dict[str, Vote]
 
 
 class Ledger:
@@ -149,7 +157,8 @@ class Ledger:
         if not self.path.exists():
             return []
         with self._open() as file:
-            return [_past_run(row) for row in file.execute(query, values)]
+            rows = list(file.execute(query, values))
+            return [_past_run(row, _votes(file, row["run"])) for row in rows]
 
     def load(self, run: str) -> FusionResult:
         """The result of a run, named by the first letters of its name.
@@ -176,6 +185,18 @@ class Ledger:
                 f"Its text is in {self.path}.",
             ) from error
 
+    def vote(self, run: str, vote: Vote, member: str = "") -> None:
+        """Note what the user thinks of a member's answer (no name: of the fused one).
+
+        A later vote on the same answer takes the place of the earlier one, and one answer of a run
+        is the best.
+        """
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with self._open() as file:
+            if vote == "best":
+                file.execute("DELETE FROM votes WHERE run = ? AND vote = 'best'", (run,))
+            _put(file, "votes", {"run": run, "member": member, "vote": vote, "at": now})
+
     def clear(self, older_days: float = 0.0) -> int:
         """Forget all runs that began more than `older_days` ago; how many these were."""
         if not self.path.exists():
@@ -183,7 +204,8 @@ class Ledger:
         edge = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=older_days)
         with self._open() as file:
             old = "SELECT run FROM runs WHERE started_at <= ?"
-            file.execute(f"DELETE FROM answers WHERE run IN ({old})", (edge.isoformat(),))
+            for table in ("answers", "votes"):
+                file.execute(f"DELETE FROM {table} WHERE run IN ({old})", (edge.isoformat(),))
             count = file.execute(f"DELETE FROM runs WHERE run IN ({old})", (edge.isoformat(),))
         if count.rowcount and not older_days:
             with self._open() as file:  # what was forgotten is not to be found in the file
@@ -244,8 +266,13 @@ def _answer_row(run: str, place: int, answer: Answer) -> dict[str, object]:
     }
 
 
-def _past_run(row: sqlite3.Row) -> PastRun:
-    about = {name: row[name] for name in PastRun.__struct_fields__}
+def _votes(file: sqlite3.Connection, run: str) -> dict[str, Vote]:
+    return dict(file.execute("SELECT member, vote FROM votes WHERE run = ?", (run,)).fetchall())
+
+
+def _past_run(row: sqlite3.Row, votes: dict[str, Vote]) -> PastRun:
+    about = {name: row[name] for name in PastRun.__struct_fields__ if name != "votes"}
+    about["votes"] = votes
     about["models"] = tuple((row["models"] or "").splitlines())
     about["cost"] = None if row["cost"] is None else Decimal(row["cost"])
     return PastRun(**about | {"text": row["text"] or ""})

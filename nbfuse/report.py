@@ -129,7 +129,7 @@ def model_row(spec: str, info: ModelInfo) -> tuple[str, str, str, str]:
     return spec, context, price, info.expertise or info.name
 
 
-HISTORY_HEADS = ("run", "when", "pool", "time", "price", "question")
+HISTORY_HEADS = ("run", "when", "pool", "time", "price", "vote", "question")
 MOST_OF_A_QUESTION = 60  # characters
 
 
@@ -145,7 +145,7 @@ def past_runs(options: argparse.Namespace) -> list[PastRun]:
     )
 
 
-def history_row(run: PastRun) -> tuple[str, str, str, str, str, str]:
+def history_row(run: PastRun) -> tuple[str, str, str, str, str, str, str]:
     """A run's name, when it began in this place, who was asked, its time, price and question."""
     began = datetime.datetime.fromisoformat(run.started_at).astimezone()
     asked = run.pool or ", ".join(spec.rpartition("/")[2] for spec in run.models)
@@ -158,6 +158,7 @@ def history_row(run: PastRun) -> tuple[str, str, str, str, str, str]:
         asked,
         run.status if run.seconds is None else seconds(run.seconds),
         "" if run.seconds is None else price(run.cost),
+        ", ".join(f"{vote} {member}".strip() for member, vote in run.votes.items()),
         question,
     )
 

@@ -132,6 +132,30 @@ def test_runs_are_found_by_words_pool_model_day_and_cost() -> None:
     assert found("blue", pool="tiny", limit=1) == ["aaaa1"]
 
 
+def test_votes_are_kept_one_for_each_answer() -> None:
+    ledger = Ledger()
+    ledger.end(result("aaaa1"))
+    ledger.vote("aaaa1", "down")
+    ledger.vote("aaaa1", "up")
+    ledger.vote("aaaa1", "best", "m")
+    ledger.vote("aaaa1", "best", "n")
+    (past,) = ledger.runs()
+    assert past.votes == {"": "up", "n": "best"}
+
+
+def test_a_file_of_an_earlier_version_is_brought_up_to_date() -> None:
+    ledger = Ledger()
+    ledger.path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(ledger.path)) as file:
+        file.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        file.execute("INSERT INTO runs (run, started_at, prompt) VALUES ('old1', '2026', 'hi')")
+        file.commit()
+    ledger.vote("old1", "up")
+    with closing(sqlite3.connect(ledger.path)) as file:
+        assert file.execute("SELECT prompt FROM runs").fetchall() == [("hi",)]
+        assert file.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+
+
 def test_a_name_that_is_not_enough_is_refused() -> None:
     ledger = Ledger()
     with pytest.raises(LedgerError, match="No run begins with 'abcd'"):
@@ -231,8 +255,8 @@ def test_the_command_line_lists_shows_and_forgets() -> None:
     for prompt in ("What is 12 + 30?", "What is 7 * 6?"):
         assert nbfuse("ask", "-p", "tiny", prompt).returncode == 0
     heads, line = nbfuse("history", "12", "+").stdout.splitlines()
-    assert heads.split("\t") == ["run", "when", "pool", "time", "price", "question"]
-    name, _, pool, _, price, question = line.split("\t")
+    assert heads.split("\t") == ["run", "when", "pool", "time", "price", "vote", "question"]
+    name, _, pool, _, price, _, question = line.split("\t")
     assert (pool, price, question) == ("tiny", "$0", "What is 12 + 30?")
     assert nbfuse("history", "--show", name).stdout == "12 + 30 = 42\n"
     listed = json.loads(nbfuse("history", "--json").stdout)

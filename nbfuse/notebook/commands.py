@@ -19,10 +19,11 @@ HELP = """\
 %fuse pool              pools by name, and the default
 %fuse last              the last result again
 %fuse rejudge           judge the last answers again: --judge, --mode; --retry asks who had failed
+%fuse vote up [MEMBER]  what you think of the last answer, or a member's: up, down or best
 %fuse history [WORD]    earlier runs; --show RUN shows one again, --help tells the rest
 %fuse help              this page
 """
-COMMANDS = ("models", "fit", "pull", "pool", "rejudge", "history", "last", "help")
+COMMANDS = ("models", "fit", "pull", "pool", "rejudge", "vote", "history", "last", "help")
 
 
 def run_command(
@@ -53,6 +54,8 @@ def run_command(
             print(report.pools_text())
         case ["history", *rest]:
             return _history(rest)
+        case ["vote", *rest]:
+            _vote(rest, last)
         case ["last"]:
             if last is None:
                 raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
@@ -92,6 +95,26 @@ def _history(words: Sequence[str]) -> FusionResult | None:
     else:
         print("No such run.")
     return None
+
+
+def _vote(words: Sequence[str], last: FusionResult | None) -> None:
+    from nbfuse.ledger import VOTES, Ledger
+
+    if last is None:
+        raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
+    match words:
+        case [vote] | [vote, _] if vote in VOTES:
+            member = words[1] if len(words) > 1 else ""
+        case _:
+            raise ConfigError(
+                f"A vote can't be {' '.join(words)!r}.",
+                "Try: %fuse vote up, or %fuse vote best NAME",
+            )
+    names = [answer.member for answer in last.answers]
+    if member and member not in names:
+        raise ConfigError(f"{member!r} is no member of that run.", did_you_mean(member, names))
+    Ledger().vote(last.run, vote, member)
+    print(f"Noted: {member or 'the fused answer'} {vote}.")
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:

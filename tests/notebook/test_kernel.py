@@ -310,9 +310,13 @@ def test_earlier_runs_are_found_and_shown_again(live: Kernel, server: LookAlike)
     words = "-m openrouter:v/a,openrouter:v/b -j openrouter:v/judge -o r"
     live.run(f"%%fuse {words}\nWhich city?")
     name = live.value("r.run")[:8]
+    assert "b best" in live.run("%fuse vote best b")["stdout"]
+    assert "no member of that run" in live.run("%fuse vote up c")["evalue"]
+    assert "%fuse vote up" in live.run("%fuse vote upp")["evalue"]
     listed = live.run("%fuse history city --model v/b")["stdout"]
     assert name in listed
     assert "Which city?" in listed
+    assert "best b" in listed
     server.models.clear()  # nobody is asked again
     again = live.run(f"old = %fuse history --show {name}\nold")
     (shown,) = again["outputs"]
