@@ -107,8 +107,8 @@ def _listened(
     kept = history()
     if not kept.on:
         return events
-    from nbfuse.ledger import Ledger
-    from nbfuse.recorder import recorded
+    from nbfuse.ledger.ledger import Ledger
+    from nbfuse.ledger.recorder import recorded
 
     return recorded(events, Ledger(), kept.days)
 

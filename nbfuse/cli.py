@@ -30,7 +30,7 @@ from nbfuse.core.pool import Pool
 from nbfuse.core.types import FusionResult, to_json
 from nbfuse.fusion.engine import announcement
 from nbfuse.fusion.plan import make_plan
-from nbfuse.ledger import Ledger
+from nbfuse.ledger.ledger import Ledger
 from nbfuse.options import HelpShown, Parser, add_history_options, add_run_options, pool_of
 from nbfuse.report import (
     HISTORY_HEADS,

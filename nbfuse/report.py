@@ -12,7 +12,7 @@ from nbfuse.core.clean import clean
 from nbfuse.core.errors import ConfigError, ModelError
 from nbfuse.core.pool import Pool
 from nbfuse.fusion.plan import Plan, tokens_in
-from nbfuse.ledger import Ledger, PastRun
+from nbfuse.ledger.ledger import Ledger, PastRun
 from nbfuse.local.catalog import catalog, from_file
 from nbfuse.local.speeds import speeds
 from nbfuse.local.weights import elsewhere

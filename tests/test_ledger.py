@@ -22,7 +22,8 @@ from lookalike import LookAlike, Say, letter_of, verdict
 from nbfuse import FusionResult, Pool, fuse
 from nbfuse.core.errors import LedgerError, NoAnswerError
 from nbfuse.core.types import Answer, Verdict
-from nbfuse.ledger import MIGRATIONS, Ledger
+from nbfuse.ledger.file import MIGRATIONS
+from nbfuse.ledger.ledger import Ledger
 from nbfuse.paths import data_folder
 
 TWO = Pool(members=("openrouter:v/a", "openrouter:v/b"), judge="openrouter:v/judge", quorum=2)
@@ -94,7 +95,7 @@ def test_several_kernels_write_at_once() -> None:
     code = (
         "import sys, msgspec\n"
         "from nbfuse.core.types import FusionResult, from_json\n"
-        "from nbfuse.ledger import Ledger\n"
+        "from nbfuse.ledger.ledger import Ledger\n"
         "made = from_json(FusionResult, sys.stdin.read())\n"
         "for i in range(20):\n"
         "    Ledger().end(msgspec.structs.replace(made, run=f'{sys.argv[1]}-{i}'))\n"
@@ -173,7 +174,7 @@ def test_a_name_that_is_not_enough_is_refused() -> None:
 def test_a_ledger_in_trouble_costs_a_note_and_no_answer(
     server: LookAlike, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    monkeypatch.setattr("nbfuse.ledger.WAIT_S", 0.1)
+    monkeypatch.setattr("nbfuse.ledger.file.WAIT_S", 0.1)
     path = Ledger().path
     holder = None
     says = "Look at the file and its folder"

@@ -18,7 +18,7 @@ FLOORS = [
     {"core"},
     {"providers", "local"},
     {"fusion"},
-    {"config", "ledger", "recorder"},
+    {"config", "ledger"},
     {"render", "api", "report"},
     {"options"},
     {"notebook", "cli", "doctor", "demo", "__main__", "__init__"},

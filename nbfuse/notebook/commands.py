@@ -76,7 +76,7 @@ def run_command(
 
 def _history(words: Sequence[str]) -> FusionResult | None:
     from nbfuse import report
-    from nbfuse.ledger import Ledger
+    from nbfuse.ledger.ledger import Ledger
 
     parser = Parser(prog="%fuse history", description="Earlier runs, the latest first.")
     add_history_options(parser)
@@ -98,7 +98,7 @@ def _history(words: Sequence[str]) -> FusionResult | None:
 
 
 def _vote(words: Sequence[str], last: FusionResult | None) -> None:
-    from nbfuse.ledger import VOTES, Ledger
+    from nbfuse.ledger.ledger import VOTES, Ledger
 
     if last is None:
         raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")

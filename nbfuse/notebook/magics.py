@@ -141,7 +141,7 @@ class Fuse(Magics):
             return None
         earlier = self.last
         if options.run is not None:
-            from nbfuse.ledger import Ledger
+            from nbfuse.ledger.ledger import Ledger
 
             earlier = Ledger().load(options.run)
         if earlier is None:

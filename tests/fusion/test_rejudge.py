@@ -10,7 +10,7 @@ from lookalike import Fail, LookAlike, Say, letter_of, verdict
 
 from nbfuse import FusionResult, Pool, fuse, rejudge
 from nbfuse.core.errors import PrivacyError
-from nbfuse.ledger import Ledger
+from nbfuse.ledger.ledger import Ledger
 from nbfuse.render.text import to_text
 
 POOL = Pool(members=("openrouter:v/a", "openrouter:v/b"), judge="openrouter:v/judge", quorum=2)

@@ -350,7 +350,7 @@ def test_a_run_that_was_stopped_is_in_the_history(live: Kernel, server: LookAlik
     time.sleep(0.3)
     live.manager.interrupt_kernel()
     assert live.finish(message)["status"] == "error"
-    live.run("from nbfuse.ledger import Ledger")
+    live.run("from nbfuse.ledger.ledger import Ledger")
     assert live.value("[past.status for past in Ledger().runs()]") == ["stopped"]
 
 

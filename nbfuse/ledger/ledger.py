@@ -7,12 +7,9 @@ keeps what has no column.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,26 +19,11 @@ import msgspec
 from nbfuse.core.errors import LedgerError
 from nbfuse.core.events import RunPlanned
 from nbfuse.core.types import Answer, FusionResult, Verdict, from_json, to_json
+from nbfuse.ledger.file import opened
 from nbfuse.paths import data_folder
 
-WAIT_S = 2.0  # for another kernel to end its write
 LEAST_OF_A_NAME = 4  # letters of a run's name that stand for the whole
 
-# The version of the file is how many of these it has seen; a new one goes to the end.
-MIGRATIONS = (
-    """
-    CREATE TABLE runs (
-        run TEXT PRIMARY KEY, started_at TEXT, prompt TEXT, pool TEXT, mode TEXT, judge TEXT,
-        status TEXT, seconds REAL, tokens INTEGER, cost TEXT, text TEXT, result TEXT
-    );
-    CREATE INDEX runs_by_time ON runs (started_at);
-    CREATE TABLE answers (
-        run TEXT, place INTEGER, member TEXT, spec TEXT, status TEXT, seconds REAL, tokens INTEGER,
-        cost TEXT, text TEXT, answer TEXT, PRIMARY KEY (run, member)
-    );
-    """,
-    "CREATE TABLE votes (run TEXT, member TEXT, vote TEXT, at TEXT, PRIMARY KEY (run, member));",
-)
 Vote = Literal["up", "down", "best"]
 VOTES: tuple[Vote, ...] = get_args(Vote)
 RUNNING = "running"  # a run's status until its result is there
@@ -85,12 +67,12 @@ class Ledger:
             "judge": plan.judge,
             "status": RUNNING,
         }
-        with self._open() as file:
+        with opened(self.path) as file:
             _put(file, "runs", row)
 
     def keep(self, run: str, place: int, answer: Answer) -> None:
         """Note an answer that has ended, `place` being its number in the pool."""
-        with self._open() as file:
+        with opened(self.path) as file:
             _put(file, "answers", _answer_row(run, place, answer) | {"answer": to_json(answer)})
 
     def end(self, result: FusionResult) -> None:
@@ -109,7 +91,7 @@ class Ledger:
             "text": result.text,
             "result": to_json(result),
         }
-        with self._open() as file:
+        with opened(self.path) as file:
             _put(file, "runs", row)
             for place, answer in enumerate(result.answers):
                 _put(file, "answers", _answer_row(result.run, place, answer))
@@ -156,7 +138,7 @@ class Ledger:
         )
         if not self.path.exists():
             return []
-        with self._open() as file:
+        with opened(self.path) as file:
             rows = list(file.execute(query, values))
             return [_past_run(row, _votes(file, row["run"])) for row in rows]
 
@@ -167,7 +149,7 @@ class Ledger:
         """
         rows: list[sqlite3.Row] = []
         if len(run) >= LEAST_OF_A_NAME and self.path.exists():
-            with self._open() as file:
+            with opened(self.path) as file:
                 found = "SELECT * FROM runs WHERE run LIKE ? ESCAPE '\\' LIMIT 2"
                 rows = list(file.execute(found, (_like(run).removeprefix("%"),)))
                 if len(rows) == 1 and rows[0]["result"] is None:
@@ -192,7 +174,7 @@ class Ledger:
         is the best.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with self._open() as file:
+        with opened(self.path) as file:
             if vote == "best":
                 file.execute("DELETE FROM votes WHERE run = ? AND vote = 'best'", (run,))
             _put(file, "votes", {"run": run, "member": member, "vote": vote, "at": now})
@@ -202,48 +184,15 @@ class Ledger:
         if not self.path.exists():
             return 0
         edge = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=older_days)
-        with self._open() as file:
+        with opened(self.path) as file:
             old = "SELECT run FROM runs WHERE started_at <= ?"
             for table in ("answers", "votes"):
                 file.execute(f"DELETE FROM {table} WHERE run IN ({old})", (edge.isoformat(),))
             count = file.execute(f"DELETE FROM runs WHERE run IN ({old})", (edge.isoformat(),))
         if count.rowcount and not older_days:
-            with self._open() as file:  # what was forgotten is not to be found in the file
+            with opened(self.path) as file:  # what was forgotten is not to be found in the file
                 file.execute("VACUUM")
         return count.rowcount
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """The file in a transaction, which is undone if the block raises."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # it holds private prompts
-            with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as file:
-                file.row_factory = sqlite3.Row
-                file.execute("PRAGMA journal_mode = WAL")
-                file.execute("PRAGMA synchronous = NORMAL")
-                file.execute("PRAGMA secure_delete = ON")
-                self._migrate(file)
-                with file:
-                    yield file
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(f"{self.path}: {error}.", _advice(error)) from error
-
-    def _migrate(self, file: sqlite3.Connection) -> None:
-        (version,) = file.execute("PRAGMA user_version").fetchone()
-        if version == len(MIGRATIONS):
-            return
-        if version > len(MIGRATIONS):
-            raise LedgerError(f"{self.path} was written by a newer nbfuse.", "Update nbfuse.")
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            try:  # all of it or nothing, and by one kernel alone
-                file.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number};")
-                file.commit()
-            except sqlite3.Error:
-                file.rollback()
-                (now,) = file.execute("PRAGMA user_version").fetchone()
-                if now < number:  # else another kernel has done it meanwhile
-                    raise
 
 
 def _put(file: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
@@ -297,14 +246,3 @@ def _cut_off(row: sqlite3.Row, answers: tuple[Answer, ...]) -> FusionResult:
 def _like(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
-
-
-def _advice(error: Exception) -> str:
-    words = str(error)
-    if "locked" in words:
-        return "Another program holds it; try again."
-    if "full" in words or "No space" in words:
-        return "Make room on the disk."
-    if "not a database" in words or "malformed" in words:
-        return "It is broken: move it away, and a new one is begun."
-    return "Look at the file and its folder, or set NBFUSE_HISTORY=off."

@@ -20,7 +20,7 @@ from nbfuse.core.events import (
     RunPlanned,
 )
 from nbfuse.core.threads import off_loop
-from nbfuse.ledger import Ledger
+from nbfuse.ledger.ledger import Ledger
 
 
 async def recorded(

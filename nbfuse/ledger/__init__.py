@@ -1,0 +1,1 @@
+"""Every run and every answer, kept while it happens."""

@@ -1,0 +1,75 @@
+"""The ledger's file: opened for one transaction, and laid out as this version wants it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from nbfuse.core.errors import LedgerError
+
+WAIT_S = 2.0  # for another kernel to end its write
+
+# The version of the file is how many of these it has seen; a new one goes to the end.
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        run TEXT PRIMARY KEY, started_at TEXT, prompt TEXT, pool TEXT, mode TEXT, judge TEXT,
+        status TEXT, seconds REAL, tokens INTEGER, cost TEXT, text TEXT, result TEXT
+    );
+    CREATE INDEX runs_by_time ON runs (started_at);
+    CREATE TABLE answers (
+        run TEXT, place INTEGER, member TEXT, spec TEXT, status TEXT, seconds REAL, tokens INTEGER,
+        cost TEXT, text TEXT, answer TEXT, PRIMARY KEY (run, member)
+    );
+    """,
+    "CREATE TABLE votes (run TEXT, member TEXT, vote TEXT, at TEXT, PRIMARY KEY (run, member));",
+)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file in a transaction, which is undone if the block raises; `LedgerError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # it holds private prompts
+        with closing(sqlite3.connect(path, timeout=WAIT_S)) as file:
+            file.row_factory = sqlite3.Row
+            file.execute("PRAGMA journal_mode = WAL")
+            file.execute("PRAGMA synchronous = NORMAL")
+            file.execute("PRAGMA secure_delete = ON")
+            _migrate(file, path)
+            with file:
+                yield file
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(f"{path}: {error}.", _advice(error)) from error
+
+
+def _migrate(file: sqlite3.Connection, path: Path) -> None:
+    (version,) = file.execute("PRAGMA user_version").fetchone()
+    if version == len(MIGRATIONS):
+        return
+    if version > len(MIGRATIONS):
+        raise LedgerError(f"{path} was written by a newer nbfuse.", "Update nbfuse.")
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        try:  # all of it or nothing, and by one kernel alone
+            file.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number};")
+            file.commit()
+        except sqlite3.Error:
+            file.rollback()
+            (now,) = file.execute("PRAGMA user_version").fetchone()
+            if now < number:  # else another kernel has done it meanwhile
+                raise
+
+
+def _advice(error: Exception) -> str:
+    words = str(error)
+    if "locked" in words:
+        return "Another program holds it; try again."
+    if "full" in words or "No space" in words:
+        return "Make room on the disk."
+    if "not a database" in words or "malformed" in words:
+        return "It is broken: move it away, and a new one is begun."
+    return "Look at the file and its folder, or set NBFUSE_HISTORY=off."
