@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 from nbfuse._version import __version__
-from nbfuse.api import fuse, rejudge, stream
+from nbfuse.api import fuse, promote, rejudge, stream
 from nbfuse.config import load_pool
 from nbfuse.core.errors import NbfuseError, NoAnswerError, Stopped
 from nbfuse.core.pool import Pool
@@ -27,6 +27,7 @@ __all__ = [
     "fuse",
     "load_ipython_extension",
     "load_pool",
+    "promote",
     "rejudge",
     "stream",
     "to_json",

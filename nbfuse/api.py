@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 import typing
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
 
+from nbfuse._version import __version__
 from nbfuse.config import default_pool, history, load_pool
-from nbfuse.core.errors import ConfigError, NbfuseError
+from nbfuse.core.errors import ConfigError, NbfuseError, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool, make_pool
-from nbfuse.core.types import Answer, FusionResult
+from nbfuse.core.types import Answer, FusionResult, Verdict
 
 if typing.TYPE_CHECKING:
     import asyncio
@@ -74,8 +77,8 @@ def stream_again(
     specs = tuple(answer.spec for answer in result.answers)
     pool = make_pool({"members": specs, **own, **settings})
     given = [
-        msgspec.structs.replace(answer, earlier=answer.earlier or result.run)
-        for answer in result.answers
+        answer
+        for answer in _earlier(result)
         if not (retry and (answer.failure or not answer.usable))
     ]
     return _listened(result.prompt, pool, stop, given=given)
@@ -90,6 +93,44 @@ async def rejudge(
     failed are asked once more. Its cost is that of what is new alone. Raises what `stream` raises.
     """
     return await _last(stream_again(result, settings, retry=retry))
+
+
+def promote(result: FusionResult, member: str, /) -> FusionResult:
+    """`result` with the answer of one member as its own, because the user has chosen it.
+
+    It is a run of its own in the ledger, and costs nothing. Raises `ConfigError` for a name that is
+    no member, `LedgerError` where the ledger can't be written.
+    """
+    chosen = next((answer for answer in result.answers if answer.member == member), None)
+    if chosen is None or not chosen.usable:
+        names = [answer.member for answer in result.answers if answer.usable]
+        raise ConfigError(f"{member!r} has no answer in this run.", did_you_mean(member, names))
+    made = msgspec.structs.replace(
+        result,
+        run=os.urandom(6).hex(),
+        text=chosen.text,
+        verdict=Verdict(decided_by="you", best=member, reason="You chose it."),
+        answers=_earlier(result),
+        judging=(),
+        notes=(),
+        status="complete",
+        seconds=0.0,
+        started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        version=__version__,
+    )
+    if history().on:
+        from nbfuse.ledger.ledger import Ledger
+
+        Ledger().end(made)
+    return made
+
+
+def _earlier(result: FusionResult) -> tuple[Answer, ...]:
+    """Its answers, marked as those of the run in which they were given."""
+    return tuple(
+        msgspec.structs.replace(answer, earlier=answer.earlier or result.run)
+        for answer in result.answers
+    )
 
 
 def _listened(

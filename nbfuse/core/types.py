@@ -18,7 +18,9 @@ SCHEMA = 1
 Mode = Literal["best-of", "merge", "debate"]
 AnswerKind = Literal["number", "choice", "label", "json", "code", "text"]
 AnswerStatus = Literal["complete", "cut off", "partial", "failed", "stopped"]
-DecidedBy = Literal["agreement", "judge", "merge", "only survivor", "fallback", "stopped", "nobody"]
+DecidedBy = Literal[
+    "agreement", "judge", "merge", "only survivor", "fallback", "you", "stopped", "nobody"
+]
 RunStatus = Literal["complete", "stopped", "failed"]
 
 # Failures after which nothing can have been billed; a timeout or a broken stream may have been.

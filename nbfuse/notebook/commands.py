@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from nbfuse.api import promote
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook.runner import runner
@@ -19,11 +20,23 @@ HELP = """\
 %fuse pool              pools by name, and the default
 %fuse last              the last result again
 %fuse rejudge           judge the last answers again: --judge, --mode; --retry asks who had failed
+%fuse promote MEMBER    take a member's answer as the result
 %fuse vote up [MEMBER]  what you think of the last answer, or a member's: up, down or best
 %fuse history [WORD]    earlier runs; --show RUN shows one again, --help tells the rest
 %fuse help              this page
 """
-COMMANDS = ("models", "fit", "pull", "pool", "rejudge", "vote", "history", "last", "help")
+COMMANDS = (
+    "models",
+    "fit",
+    "pull",
+    "pool",
+    "rejudge",
+    "promote",
+    "vote",
+    "history",
+    "last",
+    "help",
+)
 
 
 def run_command(
@@ -55,17 +68,19 @@ def run_command(
         case ["history", *rest]:
             return _history(rest)
         case ["vote", *rest]:
-            _vote(rest, last)
+            _vote(rest, _known(last))
+        case ["promote", member]:
+            return promote(_known(last), member)
         case ["last"]:
-            if last is None:
-                raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
-            return last
+            return _known(last)
         case ["pool" | "pools" | "last" | "help" as word, *rest]:
             raise ConfigError(f"%fuse {word} takes no {' '.join(rest)!r}.", f"Try: %fuse {word}")
         case ["pull" | "fit" as word, *_]:
             raise ConfigError(
                 f"%fuse {word} takes one model.", f"Try: %fuse {word} local:ministral-3b"
             )
+        case ["promote", *_]:
+            raise ConfigError("%fuse promote takes one member.", "Try: %fuse promote NAME")
         case [word, *rest]:
             hint = "A question goes into a cell that begins with %%fuse."
             if not rest:
@@ -97,11 +112,15 @@ def _history(words: Sequence[str]) -> FusionResult | None:
     return None
 
 
-def _vote(words: Sequence[str], last: FusionResult | None) -> None:
-    from nbfuse.ledger.ledger import VOTES, Ledger
-
+def _known(last: FusionResult | None) -> FusionResult:
     if last is None:
         raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
+    return last
+
+
+def _vote(words: Sequence[str], last: FusionResult) -> None:
+    from nbfuse.ledger.ledger import VOTES, Ledger
+
     match words:
         case [vote] | [vote, _] if vote in VOTES:
             member = words[1] if len(words) > 1 else ""

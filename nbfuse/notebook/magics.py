@@ -90,7 +90,9 @@ class Fuse(Magics):
         """
         words = _words(line)
         if cell is None and words[:1] != ["rejudge"]:
-            return run_command(words, self.last, parser().print_help)
+            shown = run_command(words, self.last, parser().print_help)
+            self.last = shown or self.last  # what comes next is about that one
+            return shown
         try:
             return self._judge_again(words[1:]) if cell is None else self._ask(words, cell)
         except Stopped:

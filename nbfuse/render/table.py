@@ -94,6 +94,8 @@ def headline(result: FusionResult) -> str:
 
 def sureness(verdict: Verdict) -> str:
     """A sentence on how much to trust the verdict."""
+    if verdict.decided_by == "you":
+        return "How much to trust it, you know best."
     said = f"Confidence {verdict.confidence}"
     if verdict.none_acceptable:
         said += (

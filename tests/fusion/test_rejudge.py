@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 from lookalike import Fail, LookAlike, Say, letter_of, verdict
 
-from nbfuse import FusionResult, Pool, fuse, rejudge
-from nbfuse.core.errors import PrivacyError
+from nbfuse import FusionResult, Pool, fuse, promote, rejudge
+from nbfuse.core.errors import ConfigError, PrivacyError
 from nbfuse.ledger.ledger import Ledger
 from nbfuse.render.text import to_text
 
@@ -71,3 +71,15 @@ def test_a_judging_is_a_run_of_the_history_and_can_be_judged_again(first: Fusion
     third = asyncio.run(rejudge(kept, judge="openrouter:v/judge"))
     assert third.text == "Rome"
     assert {answer.earlier for answer in third.answers} == {first.run}  # where they were paid for
+
+
+def test_the_user_may_choose_another_answer(server: LookAlike, first: FusionResult) -> None:
+    asked = len(server.requests)
+    chosen = promote(first, "a")
+    assert (first.text, chosen.text, chosen.cost) == ("Rome", "Paris", 0)
+    assert (chosen.verdict.decided_by, chosen.verdict.best) == ("you", "a")
+    assert "You chose it." in to_text(chosen)
+    assert Ledger().load(chosen.run) == chosen
+    assert len(server.requests) == asked
+    with pytest.raises(ConfigError, match="no answer in this run"):
+        promote(first, "c")

@@ -339,6 +339,11 @@ def test_the_last_answers_are_judged_again_by_another(live: Kernel, server: Look
     assert len(server.asked("v/a")) == 1
     live.run("%fuse rejudge -o named " + live.value("r.run")[:8])
     assert live.value("named.text") == "Rome"
+    (shown,) = live.run("%fuse promote a")["outputs"]
+    assert "Paris" in shown["data"]["text/html"]
+    assert live.value("_.text") == "Paris"
+    assert "a up" in live.run("%fuse vote up a")["stdout"]
+    assert "takes one member" in live.run("%fuse promote")["evalue"]
 
 
 def test_a_run_that_was_stopped_is_in_the_history(live: Kernel, server: LookAlike) -> None:
