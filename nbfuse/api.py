@@ -12,7 +12,7 @@ import msgspec
 
 from nbfuse._version import __version__
 from nbfuse.config import default_pool, history, load_pool
-from nbfuse.core.errors import ConfigError, NbfuseError, did_you_mean
+from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool, make_pool
 from nbfuse.core.types import Answer, FusionResult, Verdict
@@ -73,13 +73,14 @@ def stream_again(
     `settings` are fields of `Pool`, such as `judge` and `mode`. Members are asked again only where
     they had failed and `retry` says so, and in a debate. Raises as `stream` does.
     """
-    own = {"judge": result.judge, "mode": result.mode, "name": result.pool, "quorum": 1}
     specs = tuple(answer.spec for answer in result.answers)
-    pool = make_pool({"members": specs, **own, **settings})
+    own: dict[str, object] = {"judge": result.judge, "mode": result.mode, "name": result.pool}
+    own |= {"members": specs, "quorum": len(specs) or None}  # who is asked, is waited for
+    pool = make_pool({**result.settings, **own, **settings})
     given = [
         answer
         for answer in _earlier(result)
-        if not (retry and (answer.failure or not answer.usable))
+        if not (retry and (answer.failure or answer.status == "stopped" or not answer.usable))
     ]
     return _listened(result.prompt, pool, stop, given=given)
 
@@ -90,7 +91,8 @@ async def rejudge(
     """Judge the answers of an earlier result again, without asking for them a second time.
 
     `settings` are fields of `Pool`, such as `judge` and `mode`. With `retry`, members that had
-    failed are asked once more. Its cost is that of what is new alone. Raises what `stream` raises.
+    failed or were stopped are asked once more, without the run's pictures and tools. Its cost is
+    that of what is new alone. Raises what `stream` raises.
     """
     return await _last(stream_again(result, settings, retry=retry))
 
@@ -99,7 +101,7 @@ def promote(result: FusionResult, member: str, /) -> FusionResult:
     """`result` with the answer of one member as its own, because the user has chosen it.
 
     It is a run of its own in the ledger, and costs nothing. Raises `ConfigError` for a name that is
-    no member, `LedgerError` where the ledger can't be written.
+    no member.
     """
     chosen = next((answer for answer in result.answers if answer.member == member), None)
     if chosen is None or not chosen.usable:
@@ -121,7 +123,10 @@ def promote(result: FusionResult, member: str, /) -> FusionResult:
     if history().on:
         from nbfuse.ledger.ledger import Ledger
 
-        Ledger().end(made)
+        try:
+            Ledger().end(made)
+        except LedgerError as error:
+            made = msgspec.structs.replace(made, notes=(f"{error.message} {error.hint}",))
     return made
 
 

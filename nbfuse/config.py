@@ -35,6 +35,7 @@ CLOUD = Pool(  # three families, and a judge from a fourth: judges favour their 
 )
 BUILT_IN = {pool.name: pool for pool in (TINY, LOCAL, CLOUD)}
 
+LONGEST_HISTORY = 36_500  # days
 _TOP_KEYS = ("default", "pools", "history")
 
 
@@ -157,7 +158,9 @@ def _parse(content: object, path: Path) -> _Source:
     if default is not None and not isinstance(default, str):
         raise ConfigError(f"{path}: default must be the name of a pool.", 'Write default = "…".')
     history = content.get("history")
-    if isinstance(history, bool | None) or (isinstance(history, int) and history >= 0):
+    if isinstance(history, bool | None) or (
+        isinstance(history, int) and 0 <= history <= LONGEST_HISTORY
+    ):
         return _Source(path, found, default, history)
     raise ConfigError(
         f"{path}: history can't be {history!r}.", "Write true, false, or for how many days."

@@ -134,7 +134,9 @@ MOST_OF_A_QUESTION = 60  # characters
 
 
 def past_runs(options: argparse.Namespace) -> list[PastRun]:
-    """The runs that the options of a history choose; raises `LedgerError`."""
+    """The runs that the options of a history choose; raises `LedgerError` or `ConfigError`."""
+    if options.older:
+        raise ConfigError("--older belongs to --clear.", "Write both, or --day for one day.")
     return Ledger().runs(
         " ".join(options.search),
         pool=options.pool,
@@ -158,13 +160,15 @@ def history_row(run: PastRun) -> tuple[str, str, str, str, str, str, str]:
         asked,
         run.status if run.seconds is None else seconds(run.seconds),
         "" if run.seconds is None else price(run.cost),
-        ", ".join(f"{vote} {member}".strip() for member, vote in run.votes.items()),
+        ", ".join(f"{vote} {member}".strip() for member, vote in run.votes),
         question,
     )
 
 
 def cleared(options: argparse.Namespace) -> str:
-    """Forget what the options say, and how many runs that were."""
+    """Forget what the options say, and how many runs that were; raises `ConfigError`."""
+    if options.search or options.pool or options.model or options.day or options.cost is not None:
+        raise ConfigError("--clear forgets by age alone.", "Give it --older DAYS, or nothing.")
     count = Ledger().clear(options.older)
     return f"{count} run{'s' * (count != 1)} forgotten."
 

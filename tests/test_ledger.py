@@ -19,8 +19,8 @@ import msgspec
 import pytest
 from lookalike import LookAlike, Say, letter_of, verdict
 
-from nbfuse import FusionResult, Pool, fuse
-from nbfuse.core.errors import LedgerError, NoAnswerError
+from nbfuse import FusionResult, Pool, fuse, promote, rejudge
+from nbfuse.core.errors import ConfigError, LedgerError, NoAnswerError
 from nbfuse.core.types import Answer, Verdict
 from nbfuse.ledger.file import MIGRATIONS
 from nbfuse.ledger.ledger import Ledger
@@ -80,7 +80,8 @@ def test_a_killed_kernel_loses_no_answer_that_was_finished(server: LookAlike) ->
     kept: list[Answer] = []
     while not kept and time.monotonic() < end:
         time.sleep(0.05)
-        kept = [answer for past in Ledger().runs() for answer in Ledger().load(past.run).answers]
+        answers = [answer for past in Ledger().runs() for answer in Ledger().load(past.run).answers]
+        kept = [answer for answer in answers if answer.usable]
     kernel.kill()
     kernel.wait()
     assert [answer.text for answer in kept] == ["Paris"]
@@ -89,6 +90,10 @@ def test_a_killed_kernel_loses_no_answer_that_was_finished(server: LookAlike) ->
     again = Ledger().load(past.run)
     assert again["a"].text == "Paris"
     assert "cut off before its end" in again.verdict.reason
+    server.models["v/b"] = Say("Rome")
+    whole = asyncio.run(rejudge(again, retry=True))
+    assert [answer.text for answer in whole.answers] == ["Paris", "Rome"]
+    assert (whole["a"].earlier, whole["b"].earlier) == (past.run, "")
 
 
 def test_several_kernels_write_at_once() -> None:
@@ -110,6 +115,34 @@ def test_several_kernels_write_at_once() -> None:
         kernel.stdin.close()
     assert [kernel.wait() for kernel in kernels] == [0, 0, 0]
     assert len(Ledger().runs(limit=100)) == 60
+
+
+def test_kernels_that_run_several_at_once_leave_a_whole_file() -> None:
+    """Closing a file of its own would drop the locks of all connections in a process."""
+    code = (
+        "import sys, threading, msgspec\n"
+        "from nbfuse.core.types import FusionResult, from_json\n"
+        "from nbfuse.ledger.ledger import Ledger\n"
+        "made = from_json(FusionResult, sys.stdin.read())\n"
+        "def write(thread):\n"
+        "    for i in range(60):\n"
+        "        name = f'{sys.argv[1]}-{thread}-{i}'\n"
+        "        Ledger().end(msgspec.structs.replace(made, run=name))\n"
+        "threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
+    )
+    text = msgspec.json.encode(result("x"))
+    kernels = [
+        subprocess.Popen([sys.executable, "-c", code, name], stdin=subprocess.PIPE)
+        for name in ("one", "two")
+    ]
+    for kernel in kernels:
+        kernel.stdin.write(text)
+        kernel.stdin.close()
+    assert [kernel.wait() for kernel in kernels] == [0, 0]
+    assert len(Ledger().runs(limit=1000)) == 360
+    with closing(sqlite3.connect(Ledger().path)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_runs_are_found_by_words_pool_model_day_and_cost() -> None:
@@ -141,7 +174,9 @@ def test_votes_are_kept_one_for_each_answer() -> None:
     ledger.vote("aaaa1", "best", "m")
     ledger.vote("aaaa1", "best", "n")
     (past,) = ledger.runs()
-    assert past.votes == {"": "up", "n": "best"}
+    assert past.votes == (("", "up"), ("n", "best"))
+    ledger.vote("aaaa1", "up", "n")
+    assert set(ledger.runs()[0].votes) == {("", "up"), ("n", "best"), ("n", "up")}
 
 
 def test_a_file_of_an_earlier_version_is_brought_up_to_date() -> None:
@@ -214,6 +249,7 @@ def test_a_ledger_in_trouble_costs_a_note_and_no_answer(
     (note,) = [note for note in made.notes if "not in the history" in note]
     assert says in note
     assert "\n" not in note
+    assert promote(made, "a").text == "Paris"
     if trouble in ("locked", "full"):  # what was there is whole, and the next run is kept
         assert Ledger().load("befo").text == "ho"
         assert Ledger().load(ask(server).run)
@@ -228,6 +264,9 @@ def test_it_can_be_switched_off_and_forgets_what_is_old(
     Path("nbfuse.toml").write_text("history = false\n")
     ask(server)
     assert not data_folder().exists()
+    Path("nbfuse.toml").write_text("history = 800_000\n")
+    with pytest.raises(ConfigError, match="history can't be 800000"):
+        ask(server)
     Path("nbfuse.toml").write_text("history = 30\n")
     Ledger().end(result("old1"))
     made = ask(server)
@@ -265,6 +304,9 @@ def test_the_command_line_lists_shows_and_forgets() -> None:
     assert Decimal(listed[0]["cost"]) == 0
     assert json.loads(nbfuse("history", "--json", "--show", name).stdout)["text"] == "12 + 30 = 42"
     assert nbfuse("history", "--clear", "--older", "1").stdout == "0 runs forgotten.\n"
+    assert "by age alone" in nbfuse("history", "--clear", "-p", "tiny").stderr
+    assert "belongs to --clear" in nbfuse("history", "--older", "90").stderr
+    assert "LedgerError" in nbfuse("history", "--clear", "--older", "1e9").stderr
     assert nbfuse("history", "--clear").stdout == "2 runs forgotten.\n"
     assert nbfuse("history").returncode == 1
     assert "Did you mean --show" in nbfuse("history", "--shw", "x").stderr

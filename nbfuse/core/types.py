@@ -187,7 +187,7 @@ class Price(msgspec.Struct, frozen=True):
 
 
 class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a run produced; `text` is the fused answer.
+    """Everything a run produced; `text` is the fused answer, `settings` are those of its pool.
 
     `str(result)` is the fused answer, `result["name"]` is a member's `Answer`, `to_json(result)`
     keeps it and `from_json(FusionResult, …)` brings it back.
@@ -204,6 +204,7 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[Position, ...] = ()
     parts: tuple[str, ...] = ()
     pool: str = ""
+    settings: dict[str, object] = {}
     judge: str | None = None
     status: RunStatus = "complete"
     notes: tuple[str, ...] = ()

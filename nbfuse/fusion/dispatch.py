@@ -68,7 +68,11 @@ class Dispatch:
         if run.clock() >= run.members_end:
             await self._cut(pending)
         self._closed = True
-        return [answer for answer in self.answers if answer.usable and answer.member in self._ended]
+        return [
+            answer
+            for answer in self.answers
+            if answer.usable and answer.member in self._ended and answer.status != "stopped"
+        ]
 
     def _grace(self) -> float:
         chosen = self._run.plan.pool.grace_s

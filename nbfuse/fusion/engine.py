@@ -14,7 +14,7 @@ from nbfuse.core.errors import no_answer
 from nbfuse.core.events import Event, RunFinished, RunPlanned
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.pool import Pool
-from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict
+from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict, to_json
 from nbfuse.fusion.ahead import Ahead
 from nbfuse.fusion.candidates import candidates
 from nbfuse.fusion.dispatch import Dispatch
@@ -145,6 +145,7 @@ def _result(
         positions=outcome.positions,
         parts=run.plan.parts,
         pool=run.plan.pool.name,
+        settings=msgspec.json.decode(to_json(run.plan.pool)),
         judge=run.plan.judge.spec,
         status=status,
         notes=tuple(run.notes),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from nbfuse.core.errors import LedgerError
 
-WAIT_S = 2.0  # for another kernel to end its write
+WAIT_S = 0.5  # for another kernel to end its write: after Ctrl-C it is waited for twice
+_beginning = threading.Lock()
 
 # The version of the file is how many of these it has seen; a new one goes to the end.
 MIGRATIONS = (
@@ -25,7 +28,12 @@ MIGRATIONS = (
         cost TEXT, text TEXT, answer TEXT, PRIMARY KEY (run, member)
     );
     """,
-    "CREATE TABLE votes (run TEXT, member TEXT, vote TEXT, at TEXT, PRIMARY KEY (run, member));",
+    """
+    ALTER TABLE runs ADD COLUMN plan TEXT;
+    CREATE TABLE votes (
+        run TEXT, member TEXT, vote TEXT, at TEXT, PRIMARY KEY (run, member, vote)
+    );
+    """,
 )
 
 
@@ -33,8 +41,7 @@ MIGRATIONS = (
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The file in a transaction, which is undone if the block raises; `LedgerError`."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # it holds private prompts
+        _begin(path)
         with closing(sqlite3.connect(path, timeout=WAIT_S)) as file:
             file.row_factory = sqlite3.Row
             file.execute("PRAGMA journal_mode = WAL")
@@ -45,6 +52,19 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
                 yield file
     except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"{path}: {error}.", _advice(error)) from error
+
+
+def _begin(path: Path) -> None:
+    """Make the file where there is none: it holds private prompts.
+
+    Never touched otherwise: closing it would drop the locks of all connections in this process
+    (https://sqlite.org/howtocorrupt.html, section 2.2), and under one lock for that reason.
+    """
+    with _beginning:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _migrate(file: sqlite3.Connection, path: Path) -> None:

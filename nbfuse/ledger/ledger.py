@@ -26,13 +26,14 @@ LEAST_OF_A_NAME = 4  # letters of a run's name that stand for the whole
 
 Vote = Literal["up", "down", "best"]
 VOTES: tuple[Vote, ...] = get_args(Vote)
+LONGEST_DAYS = 100 * 365
 RUNNING = "running"  # a run's status until its result is there
 
 
 class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the history lists it: `started_at` in UTC, cost in US dollars, None for unknown.
 
-    `votes` are the user's own, by member; that on the fused answer has no name.
+    `votes` are the user's own, as (member, vote); the fused answer has no name.
     """
 
     run: str
@@ -47,7 +48,7 @@ class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int | None
     cost: Decimal | None
     text: str
-    votes: dict[str, Vote]
+    votes: tuple[tuple[str, Vote], ...]
 
 
 class Ledger:
@@ -66,6 +67,7 @@ class Ledger:
             "mode": plan.mode,
             "judge": plan.judge,
             "status": RUNNING,
+            "plan": to_json(plan),
         }
         with opened(self.path) as file:
             _put(file, "runs", row)
@@ -170,25 +172,29 @@ class Ledger:
     def vote(self, run: str, vote: Vote, member: str = "") -> None:
         """Note what the user thinks of a member's answer (no name: of the fused one).
 
-        A later vote on the same answer takes the place of the earlier one, and one answer of a run
-        is the best.
+        Of "up" and "down" the later holds, and one answer of a run is the best.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with opened(self.path) as file:
             if vote == "best":
                 file.execute("DELETE FROM votes WHERE run = ? AND vote = 'best'", (run,))
+            else:
+                thumbs = "DELETE FROM votes WHERE run = ? AND member = ? AND vote != 'best'"
+                file.execute(thumbs, (run, member))
             _put(file, "votes", {"run": run, "member": member, "vote": vote, "at": now})
 
     def clear(self, older_days: float = 0.0) -> int:
         """Forget all runs that began more than `older_days` ago; how many these were."""
+        if not 0 <= older_days <= LONGEST_DAYS:
+            raise LedgerError(f"Nothing is {older_days:g} days old.", "Give a number of days.")
         if not self.path.exists():
             return 0
         edge = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=older_days)
         with opened(self.path) as file:
             old = "SELECT run FROM runs WHERE started_at <= ?"
-            for table in ("answers", "votes"):
-                file.execute(f"DELETE FROM {table} WHERE run IN ({old})", (edge.isoformat(),))
             count = file.execute(f"DELETE FROM runs WHERE run IN ({old})", (edge.isoformat(),))
+            for table in ("answers", "votes"):
+                file.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT run FROM runs)")
         if count.rowcount and not older_days:
             with opened(self.path) as file:  # what was forgotten is not to be found in the file
                 file.execute("VACUUM")
@@ -215,11 +221,12 @@ def _answer_row(run: str, place: int, answer: Answer) -> dict[str, object]:
     }
 
 
-def _votes(file: sqlite3.Connection, run: str) -> dict[str, Vote]:
-    return dict(file.execute("SELECT member, vote FROM votes WHERE run = ?", (run,)).fetchall())
+def _votes(file: sqlite3.Connection, run: str) -> tuple[tuple[str, Vote], ...]:
+    asked = "SELECT member, vote FROM votes WHERE run = ? ORDER BY at, rowid"
+    return tuple((row["member"], row["vote"]) for row in file.execute(asked, (run,)))
 
 
-def _past_run(row: sqlite3.Row, votes: dict[str, Vote]) -> PastRun:
+def _past_run(row: sqlite3.Row, votes: tuple[tuple[str, Vote], ...]) -> PastRun:
     about = {name: row[name] for name in PastRun.__struct_fields__ if name != "votes"}
     about["votes"] = votes
     about["models"] = tuple((row["models"] or "").splitlines())
@@ -228,7 +235,14 @@ def _past_run(row: sqlite3.Row, votes: dict[str, Vote]) -> PastRun:
 
 
 def _cut_off(row: sqlite3.Row, answers: tuple[Answer, ...]) -> FusionResult:
-    reason = "The run was cut off before its end; these answers had been kept."
+    reason = "This run has not ended, or was cut off before its end; these answers had been kept."
+    plan = from_json(RunPlanned, row["plan"]) if row["plan"] else None
+    if plan is not None:
+        kept = {answer.member: answer for answer in answers}
+        answers = tuple(
+            kept.get(member) or Answer(member=member, spec=spec, status="stopped")
+            for member, spec in zip(plan.members, plan.specs, strict=True)
+        )
     return FusionResult(
         run=row["run"],
         prompt=row["prompt"],

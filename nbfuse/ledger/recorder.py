@@ -46,7 +46,7 @@ async def recorded(
                         place = members.index(event.member)
                         writer.put(partial(ledger.keep, event.run, place, event.answer))
                     case RunFinished():
-                        writer.put(partial(ledger.end, event.result), last=True)
+                        writer.put(partial(ledger.end, event.result), whole=True)
                         if trouble := await writer.end():
                             event = _with_note(event, trouble)
                 yield event
@@ -68,9 +68,9 @@ class _Writer:
         self._thread = threading.Thread(target=self._write, name="nbfuse-ledger", daemon=True)
         self._thread.start()
 
-    def put(self, work: Callable[[], object], last: bool = False) -> None:
-        """Have it written; what is `last` is tried even where something before it failed."""
-        self._work.put((work, last))
+    def put(self, work: Callable[[], object], whole: bool = False) -> None:
+        """Have it written; what is `whole` takes the place of all before it."""
+        self._work.put((work, whole))
 
     async def end(self) -> str:
         """Wait until all is written; what went wrong, in one line."""
@@ -83,12 +83,24 @@ class _Writer:
         self._work.put(None)
 
     def _write(self) -> None:
-        while (item := self._work.get()) is not None:
-            work, last = item
-            if self._trouble and not last:
-                continue  # each further try could wait as long again
+        undone: list[Callable[[], object]] = []  # tried again with what comes next
+        open_ = True
+        while open_:
+            arrived = [self._work.get()]
+            while not self._work.empty():  # together, so that a locked file is waited for once
+                arrived.append(self._work.get())
+            for item in arrived:
+                if item is None:
+                    open_ = False
+                    continue
+                work, whole = item
+                undone = [work] if whole else [*undone, work]
             try:
-                work()
+                while undone:
+                    undone[0]()
+                    del undone[0]
                 self._trouble = ""
             except LedgerError as error:
                 self._trouble = f"This run is not in the history. {error.message} {error.hint}"
+            except Exception as error:  # our own mistake: nothing else may come of it
+                self._trouble = f"This run is not in the history ({type(error).__name__}: {error})."

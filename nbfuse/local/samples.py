@@ -94,6 +94,8 @@ class Samples:
                     queue.put_nowait(chunk)
         except Exception as error:
             queue.put_nowait(error)
+        finally:
+            queue.put_nowait(None)
 
     def _close(self, asked: bytes, group: _Group) -> None:
         """Take nobody into the group any more."""

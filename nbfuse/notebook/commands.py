@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nbfuse.api import promote
+from nbfuse.config import history
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook.runner import runner
@@ -132,6 +133,8 @@ def _vote(words: Sequence[str], last: FusionResult) -> None:
     names = [answer.member for answer in last.answers]
     if member and member not in names:
         raise ConfigError(f"{member!r} is no member of that run.", did_you_mean(member, names))
+    if not history().on:
+        raise ConfigError("The history is switched off.", "A vote is kept with its run.")
     Ledger().vote(last.run, vote, member)
     print(f"Noted: {member or 'the fused answer'} {vote}.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 from lookalike import Fail, LookAlike, Say, letter_of, verdict
 
@@ -50,6 +51,34 @@ def test_only_who_had_failed_is_asked_once_more(server: LookAlike) -> None:
     assert len(server.asked("v/a")) == 1
     assert (mended["a"].earlier, mended["b"].earlier) == (broken.run, "")
     assert mended.cost == mended["b"].cost + sum(call.cost for call in mended.judging)
+
+
+def test_settings_hold_again_and_all_who_are_asked_again_are_waited_for(server: LookAlike) -> None:
+    server.models |= {"v/a": Say("Paris"), "v/b": Fail(402, {"message": "no money"})}
+    server.models |= {"v/c": Fail(402, {"message": "no money"})}
+    server.models["v/judge"] = verdict(letter_of("Rome"))
+    pool = Pool(members=(*POOL.members, "openrouter:v/c"), judge=POOL.judge, system="Be short.")
+    broken = asyncio.run(fuse("capital?", pool, max_tokens=99))
+    server.models["v/c"] = Say("Rome", first_s=1.5)  # later than any grace
+    mended = asyncio.run(rejudge(broken, retry=True))
+    assert mended.text == "Rome"
+    asked = server.asked("v/c")[-1]
+    assert asked["messages"][0] == {"role": "system", "content": "Be short."}
+    assert asked["max_tokens"] == 99
+
+
+def test_half_an_answer_is_not_judged(server: LookAlike, first: FusionResult) -> None:
+    half = msgspec.structs.replace(first["b"], text="Rome is the", status="stopped")
+    stopped = msgspec.structs.replace(first, answers=(first["a"], half))
+    assert asyncio.run(rejudge(stopped)).text == "Paris"
+    assert asyncio.run(rejudge(stopped, retry=True))["b"].text == "Rome"
+
+
+def test_what_was_local_only_stays_so(server: LookAlike) -> None:
+    private = asyncio.run(fuse("What is 12 + 30?", "tiny", local_only=True))
+    with pytest.raises(PrivacyError):
+        asyncio.run(rejudge(private, judge="openrouter:v/judge"))
+    assert not server.requests
 
 
 def test_answers_from_the_cloud_can_be_judged_on_this_machine_alone(
