@@ -63,15 +63,15 @@ def openrouter() -> Provider:
 def openrouter_url() -> str:
     """OpenRouter's base URL, or that of a gateway which the user has put in its place."""
     url = (os.environ.get("OPENROUTER_BASE_URL") or OPENROUTER_URL).rstrip("/")
-    _refuse_password(url)
+    _refuse_secrets(url)
     return url
 
 
-def _refuse_password(url: str) -> None:
+def _refuse_secrets(url: str) -> None:
     """A URL is shown in errors and kept in notebooks, so it must not hold what is secret."""
-    if "@" in url.partition("://")[2].partition("/")[0]:
+    if "@" in url.partition("://")[2].partition("/")[0] or "?" in url:
         raise ConfigError(
-            "A server's URL must not hold a user or a password.",
+            "A server's URL must not hold a user, a password or a query.",
             "Take them out, and store the key with: keyring set nbfuse HOST",
         )
 
@@ -107,7 +107,7 @@ def _openai(rest: str) -> _Found:
         host = urlsplit(base_url).hostname
     except ValueError:
         host = None
-    _refuse_password(base_url)
+    _refuse_secrets(base_url)
     # an "@" without http:// would send a prompt that was meant for another server to OpenAI
     if not host or not (model or not at) or (not at and "@" in rest):
         raise ConfigError(

@@ -118,3 +118,11 @@ def test_what_can_not_be_a_key_is_refused_without_being_quoted(
     with pytest.raises(ConfigError, match="OPENROUTER_API_KEY") as caught:
         resolve("openrouter:x/y")
     assert key[:9] not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@host/v1", "http://host/v1?api_key=secret"])
+def test_an_address_holds_no_secret(url: str) -> None:
+    """It is shown in errors, saved in notebooks and kept in the ledger."""
+    with pytest.raises(ConfigError, match="must not hold") as caught:
+        resolve(f"openai:m@{url}")
+    assert "secret" not in str(caught.value)
