@@ -96,6 +96,18 @@ def test_a_killed_kernel_loses_no_answer_that_was_finished(server: LookAlike) ->
     assert (whole["a"].earlier, whole["b"].earlier) == (past.run, "")
 
 
+def at_once(code: str, *names: str) -> list[int]:
+    """Exit codes of kernels that run `code`, each with its name and a result to write."""
+    kernels = [
+        subprocess.Popen([sys.executable, "-c", code, name], stdin=subprocess.PIPE)
+        for name in names
+    ]
+    for kernel in kernels:  # a new file, which each of them wants to lay out
+        kernel.stdin.write(msgspec.json.encode(result("x")))
+        kernel.stdin.close()
+    return [kernel.wait() for kernel in kernels]
+
+
 def test_several_kernels_write_at_once() -> None:
     code = (
         "import sys, msgspec\n"
@@ -105,15 +117,7 @@ def test_several_kernels_write_at_once() -> None:
         "for i in range(20):\n"
         "    Ledger().end(msgspec.structs.replace(made, run=f'{sys.argv[1]}-{i}'))\n"
     )
-    text = msgspec.json.encode(result("x"))
-    kernels = [
-        subprocess.Popen([sys.executable, "-c", code, name], stdin=subprocess.PIPE)
-        for name in ("one", "two", "three")
-    ]
-    for kernel in kernels:  # a new file, which each of them wants to lay out
-        kernel.stdin.write(text)
-        kernel.stdin.close()
-    assert [kernel.wait() for kernel in kernels] == [0, 0, 0]
+    assert at_once(code, "one", "two", "three") == [0, 0, 0]
     assert len(Ledger().runs(limit=100)) == 60
 
 
@@ -131,15 +135,7 @@ def test_kernels_that_run_several_at_once_leave_a_whole_file() -> None:
         "threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]\n"
         "[t.start() for t in threads]; [t.join() for t in threads]\n"
     )
-    text = msgspec.json.encode(result("x"))
-    kernels = [
-        subprocess.Popen([sys.executable, "-c", code, name], stdin=subprocess.PIPE)
-        for name in ("one", "two")
-    ]
-    for kernel in kernels:
-        kernel.stdin.write(text)
-        kernel.stdin.close()
-    assert [kernel.wait() for kernel in kernels] == [0, 0]
+    assert at_once(code, "one", "two") == [0, 0]
     assert len(Ledger().runs(limit=1000)) == 360
     with closing(sqlite3.connect(Ledger().path)) as file:
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -224,6 +224,11 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
     @property
+    def tokens(self) -> int:
+        """Tokens that all calls wrote, as far as their servers counted them."""
+        return sum(call.usage.completion_tokens for call in self.calls if call.usage)
+
+    @property
     def calls(self) -> tuple[Answer, ...]:
         """Every call of the run: the members' answers, the judge's, and replies in a debate.
 

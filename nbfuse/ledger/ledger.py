@@ -16,6 +16,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from nbfuse.config import LONGEST_HISTORY
 from nbfuse.core.errors import LedgerError
 from nbfuse.core.events import RunPlanned
 from nbfuse.core.types import Answer, FusionResult, Verdict, from_json, to_json
@@ -26,7 +27,6 @@ LEAST_OF_A_NAME = 4  # letters of a run's name that stand for the whole
 
 Vote = Literal["up", "down", "best"]
 VOTES: tuple[Vote, ...] = get_args(Vote)
-LONGEST_DAYS = 100 * 365
 RUNNING = "running"  # a run's status until its result is there
 
 
@@ -59,16 +59,7 @@ class Ledger:
 
     def begin(self, plan: RunPlanned) -> None:
         """Note a run before it asks anybody."""
-        row = {
-            "run": plan.run,
-            "started_at": plan.started_at,
-            "prompt": plan.prompt,
-            "pool": plan.pool,
-            "mode": plan.mode,
-            "judge": plan.judge,
-            "status": RUNNING,
-            "plan": to_json(plan),
-        }
+        row = _run_row(plan) | {"status": RUNNING, "plan": to_json(plan)}
         with opened(self.path) as file:
             _put(file, "runs", row)
 
@@ -79,16 +70,10 @@ class Ledger:
 
     def end(self, result: FusionResult) -> None:
         """Note the whole result, whatever of it was noted before."""
-        row = {
-            "run": result.run,
-            "started_at": result.started_at,
-            "prompt": result.prompt,
-            "pool": result.pool,
-            "mode": result.mode,
-            "judge": result.judge,
+        row = _run_row(result) | {
             "status": result.status,
             "seconds": result.seconds,
-            "tokens": sum(call.usage.completion_tokens for call in result.calls if call.usage),
+            "tokens": result.tokens,
             "cost": None if result.cost is None else str(result.cost),
             "text": result.text,
             "result": to_json(result),
@@ -185,14 +170,14 @@ class Ledger:
 
     def clear(self, older_days: float = 0.0) -> int:
         """Forget all runs that began more than `older_days` ago; how many these were."""
-        if not 0 <= older_days <= LONGEST_DAYS:
+        if not 0 <= older_days <= LONGEST_HISTORY:
             raise LedgerError(f"Nothing is {older_days:g} days old.", "Give a number of days.")
         if not self.path.exists():
             return 0
         edge = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=older_days)
         with opened(self.path) as file:
-            old = "SELECT run FROM runs WHERE started_at <= ?"
-            count = file.execute(f"DELETE FROM runs WHERE run IN ({old})", (edge.isoformat(),))
+            old = "DELETE FROM runs WHERE started_at <= ?"
+            count = file.execute(old, (edge.isoformat(),))
             for table in ("answers", "votes"):
                 file.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT run FROM runs)")
         if count.rowcount and not older_days:
@@ -205,6 +190,11 @@ def _put(file: sqlite3.Connection, table: str, row: Mapping[str, object]) -> Non
     names = ", ".join(row)
     places = ", ".join("?" * len(row))
     file.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({places})", [*row.values()])
+
+
+def _run_row(about: RunPlanned | FusionResult) -> dict[str, object]:
+    names = ("run", "started_at", "prompt", "pool", "mode", "judge")
+    return {name: getattr(about, name) for name in names}
 
 
 def _answer_row(run: str, place: int, answer: Answer) -> dict[str, object]:

@@ -61,7 +61,7 @@ async def answer(model: LocalModel, call: Call, said: Sequence[str] = ()) -> Asy
     turns = turns_at(check_file(model, call.model))
     alone = call.seed is not None
     while True:
-        earlier, first = len(said), True
+        earlier, first = len(said), bool(said)
         one = _from_one(model, _going_on(call, said))
         try:
             async with turns.take(alone), aclosing(one) as chunks:

@@ -94,7 +94,7 @@ def bundle(result: FusionResult) -> tuple[dict[str, str], dict[str, object]]:
         "judge": result.judge,
         "mode": result.mode,
         "seconds": round(result.seconds, 3),
-        "tokens": sum(call.usage.completion_tokens for call in result.calls if call.usage),
+        "tokens": result.tokens,
         "cost": None if result.cost is None else str(result.cost),
         "stopped": result.status == "stopped",
     }

@@ -34,9 +34,8 @@ def rows(result: FusionResult) -> list[Row]:
     for name in order:
         work = "replying" if result.positions and name in members else "judging"
         table.append(_sum(name, by_name[name], work))
-    tokens = sum(call.usage.completion_tokens for call in result.calls if call.usage)
-    whole = Row("all", seconds(result.seconds), str(tokens), price(result.cost), headline(result))
-    return [*table, whole]
+    figures = (seconds(result.seconds), str(result.tokens), price(result.cost))
+    return [*table, Row("all", *figures, headline(result))]
 
 
 def _row(answer: Answer, verdict: str) -> Row:
