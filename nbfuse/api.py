@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import os
 import typing
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -15,6 +13,7 @@ from nbfuse.config import default_pool, history, load_pool
 from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool, make_pool
+from nbfuse.core.stamp import new_name, now
 from nbfuse.core.types import Answer, FusionResult, Verdict
 
 if typing.TYPE_CHECKING:
@@ -109,7 +108,7 @@ def promote(result: FusionResult, member: str, /) -> FusionResult:
         raise ConfigError(f"{member!r} has no answer in this run.", did_you_mean(member, names))
     made = msgspec.structs.replace(
         result,
-        run=os.urandom(6).hex(),
+        run=new_name(),
         text=chosen.text,
         verdict=Verdict(decided_by="you", best=member, reason="You chose it."),
         answers=_earlier(result),
@@ -117,7 +116,7 @@ def promote(result: FusionResult, member: str, /) -> FusionResult:
         notes=(),
         status="complete",
         seconds=0.0,
-        started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        started_at=now(),
         version=__version__,
     )
     if history().on:

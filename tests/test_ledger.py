@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from decimal import Decimal
@@ -22,7 +23,7 @@ from lookalike import LookAlike, Say, letter_of, verdict
 from nbfuse import FusionResult, Pool, fuse, promote, rejudge
 from nbfuse.core.errors import ConfigError, LedgerError, NoAnswerError
 from nbfuse.core.types import Answer, Verdict
-from nbfuse.ledger.file import MIGRATIONS
+from nbfuse.ledger.file import MIGRATIONS, WAIT_S
 from nbfuse.ledger.ledger import Ledger
 from nbfuse.paths import data_folder
 
@@ -88,6 +89,7 @@ def test_a_killed_kernel_loses_no_answer_that_was_finished(server: LookAlike) ->
     (past,) = Ledger().runs()
     assert past.status == "running"
     again = Ledger().load(past.run)
+    assert again.settings["quorum"] == 2  # the limits of its pool hold when it is judged again
     assert again["a"].text == "Paris"
     assert "cut off before its end" in again.verdict.reason
     server.models["v/b"] = Say("Rome")
@@ -144,7 +146,7 @@ def test_kernels_that_run_several_at_once_leave_a_whole_file() -> None:
 def test_runs_are_found_by_words_pool_model_day_and_cost() -> None:
     unknown = Answer(member="b", spec="openrouter:v/big", text="It is 100% blue")
     ledger = Ledger()
-    ledger.end(result("aaaa1", prompt="Why is the sky blue?", pool="tiny"))
+    ledger.end(result("aaaa1", prompt="Why is the sky blue, über alles?", pool="tiny"))
     ledger.end(result("bbbb1", started_at="2026-03-01T12:00:00+00:00", answers=(unknown,)))
 
     def found(*words: str, **filters: object) -> list[str]:
@@ -154,6 +156,7 @@ def test_runs_are_found_by_words_pool_model_day_and_cost() -> None:
     assert found("SKY") == ["aaaa1"]
     assert found("100%") == ["bbbb1"]  # in an answer, and no wildcard
     assert found("_") == []
+    assert found("ÜBER") == ["aaaa1"]
     assert found(pool="tiny") == ["aaaa1"]
     assert found(model="big") == ["bbbb1"]
     assert found(day="2026-03") == found(day="2026-03-01") == ["bbbb1"]
@@ -267,6 +270,19 @@ def test_it_can_be_switched_off_and_forgets_what_is_old(
     Ledger().end(result("old1"))
     made = ask(server)
     assert [past.run for past in Ledger().runs()] == [made.run]
+
+
+def test_what_is_old_is_forgotten_even_where_a_run_is_written_in_one_go(
+    server: LookAlike,
+) -> None:
+    Path("nbfuse.toml").write_text("history = 30\n")
+    first = ask(server)  # imports take their time
+    Ledger().end(result("old1"))
+    holder = sqlite3.connect(Ledger().path, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")  # longer than a run waits to note its beginning
+    threading.Timer(1.5 * WAIT_S, holder.close).start()
+    made = ask(server)
+    assert {past.run for past in Ledger().runs()} == {first.run, made.run}
 
 
 def test_nobody_else_may_read_it_and_no_key_is_in_it(server: LookAlike) -> None:

@@ -27,6 +27,7 @@ class RunPlanned(_Event, frozen=True):
     price: Price
     parts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    settings: dict[str, object] = {}
     started_at: str = ""
 
 

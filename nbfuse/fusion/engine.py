@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import time
 from collections.abc import AsyncGenerator, Sequence
 
@@ -14,6 +13,7 @@ from nbfuse.core.errors import no_answer
 from nbfuse.core.events import Event, RunFinished, RunPlanned
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.pool import Pool
+from nbfuse.core.stamp import now
 from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict, to_json
 from nbfuse.fusion.ahead import Ahead
 from nbfuse.fusion.candidates import candidates
@@ -67,7 +67,7 @@ async def stream(
 async def _drive(run: Run) -> None:
     if run.plan.pool.local_only:
         stay_inside()
-    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    started_at = now()
     run.emit(announcement(run.plan, started_at))
     run.ahead = _ahead(run)
     dispatch = Dispatch(run)
@@ -124,8 +124,15 @@ def announcement(plan: Plan, started_at: str = "") -> RunPlanned:
         price=plan.price,
         parts=plan.parts,
         notes=plan.notes,
+        settings=_settings(plan),
         started_at=started_at,
     )
+
+
+def _settings(plan: Plan) -> dict[str, object]:
+    """The pool's own, as JSON holds them."""
+    settings: dict[str, object] = msgspec.json.decode(to_json(plan.pool))
+    return settings
 
 
 def _result(
@@ -145,7 +152,7 @@ def _result(
         positions=outcome.positions,
         parts=run.plan.parts,
         pool=run.plan.pool.name,
-        settings=msgspec.json.decode(to_json(run.plan.pool)),
+        settings=_settings(run.plan),
         judge=run.plan.judge.spec,
         status=status,
         notes=tuple(run.notes),

@@ -7,7 +7,6 @@ and the judge speak at the same time: a chain of generators could not carry both
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 import typing
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +23,7 @@ from nbfuse.core.errors import (
     NbfuseError,
 )
 from nbfuse.core.events import Event, JudgeStarted
+from nbfuse.core.stamp import new_name
 from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure, ToolCall
 from nbfuse.fusion.plan import Member, Plan
 
@@ -127,7 +127,7 @@ class Run:
     def __init__(self, plan: Plan, begun: float) -> None:
         self.plan = plan
         self.begun = begun  # before the plan was made: the deadline counts that too
-        self.id = os.urandom(6).hex()
+        self.id = new_name()
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self.judging_calls: list[Answer] = []
         self.notes: list[str] = list(plan.notes)

@@ -44,6 +44,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         _begin(path)
         with closing(sqlite3.connect(path, timeout=WAIT_S)) as file:
             file.row_factory = sqlite3.Row
+            file.create_function("fold", 1, _fold, deterministic=True)
             file.execute("PRAGMA journal_mode = WAL")
             file.execute("PRAGMA synchronous = NORMAL")
             file.execute("PRAGMA secure_delete = ON")
@@ -52,6 +53,11 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
                 yield file
     except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"{path}: {error}.", _advice(error)) from error
+
+
+def _fold(text: str | None) -> str | None:
+    """Text without its case: SQLite's own LIKE knows that of ASCII alone."""
+    return text.casefold() if text is not None else None
 
 
 def _begin(path: Path) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from nbfuse.config import LONGEST_HISTORY
 from nbfuse.core.errors import LedgerError
 from nbfuse.core.events import RunPlanned
+from nbfuse.core.stamp import now
 from nbfuse.core.types import Answer, FusionResult, Verdict, from_json, to_json
 from nbfuse.ledger.file import opened
 from nbfuse.paths import data_folder
@@ -99,23 +100,20 @@ class Ledger:
         judge's name, `day` a date of this place or the beginning of one ("2026-11"), `least_cost`
         is in US dollars.
         """
-        answered = "EXISTS (SELECT 1 FROM answers a WHERE a.run = runs.run AND a.{} {})"
         wanted: list[tuple[str, object]] = []
         if search:
-            where = "prompt {0} OR text {0} OR " + answered.format("text", "{0}")
-            wanted.append((where, _like(search)))
+            wanted.append((f"{_has('prompt')} OR {_has('text')} OR {_answer_has('text')}", search))
         if pool:
             wanted.append(("pool = ?1", pool))
         if model:
-            wanted.append(("judge {0} OR " + answered.format("spec", "{0}"), _like(model)))
+            wanted.append((f"{_has('judge')} OR {_answer_has('spec')}", model))
         if day:
-            wanted.append(("date(started_at, 'localtime') {0}", _like(day).removeprefix("%")))
+            wanted.append((r"date(started_at, 'localtime') LIKE ?1 ESCAPE '\'", _begins(day)))
         if least_cost is not None:
             wanted.append(("CAST(cost AS REAL) >= ?1", least_cost))
         parts, values = [], []
         for number, (part, value) in enumerate(wanted, 1):
-            like = f"LIKE ?{number} ESCAPE '\\'"
-            parts.append(f"({part.replace('?1', f'?{number}').replace('{0}', like)})")
+            parts.append(f"({part.replace('?1', f'?{number}')})")
             values.append(value)
         query = (
             "SELECT *, (SELECT group_concat(spec, char(10)) FROM (SELECT spec FROM answers a"
@@ -138,7 +136,7 @@ class Ledger:
         if len(run) >= LEAST_OF_A_NAME and self.path.exists():
             with opened(self.path) as file:
                 found = "SELECT * FROM runs WHERE run LIKE ? ESCAPE '\\' LIMIT 2"
-                rows = list(file.execute(found, (_like(run).removeprefix("%"),)))
+                rows = list(file.execute(found, (_begins(run),)))
                 if len(rows) == 1 and rows[0]["result"] is None:
                     asked = "SELECT answer FROM answers WHERE run = ? ORDER BY place"
                     kept = [from_json(Answer, a[0]) for a in file.execute(asked, (rows[0]["run"],))]
@@ -159,14 +157,13 @@ class Ledger:
 
         Of "up" and "down" the later holds, and one answer of a run is the best.
         """
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with opened(self.path) as file:
             if vote == "best":
                 file.execute("DELETE FROM votes WHERE run = ? AND vote = 'best'", (run,))
             else:
                 thumbs = "DELETE FROM votes WHERE run = ? AND member = ? AND vote != 'best'"
                 file.execute(thumbs, (run, member))
-            _put(file, "votes", {"run": run, "member": member, "vote": vote, "at": now})
+            _put(file, "votes", {"run": run, "member": member, "vote": vote, "at": now()})
 
     def clear(self, older_days: float = 0.0) -> int:
         """Forget all runs that began more than `older_days` ago; how many these were."""
@@ -241,12 +238,21 @@ def _cut_off(row: sqlite3.Row, answers: tuple[Answer, ...]) -> FusionResult:
         verdict=Verdict(decided_by="stopped", reason=reason),
         answers=answers,
         pool=row["pool"],
+        settings=plan.settings if plan is not None else {},
         judge=row["judge"],
         status="stopped",
         started_at=row["started_at"],
     )
 
 
-def _like(text: str) -> str:
+def _has(column: str) -> str:
+    return f"instr(fold({column}), fold(?1)) > 0"
+
+
+def _answer_has(column: str) -> str:
+    return f"EXISTS (SELECT 1 FROM answers a WHERE a.run = runs.run AND {_has(f'a.{column}')})"
+
+
+def _begins(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+    return f"{escaped}%"

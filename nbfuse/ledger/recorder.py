@@ -40,13 +40,13 @@ async def recorded(
                     case RunPlanned():
                         members = event.members
                         writer.put(partial(ledger.begin, event))
-                        if days is not None:
-                            writer.put(partial(ledger.clear, days))
                     case MemberFinished() | MemberFailed() | MemberLate():
                         place = members.index(event.member)
                         writer.put(partial(ledger.keep, event.run, place, event.answer))
                     case RunFinished():
                         writer.put(partial(ledger.end, event.result), whole=True)
+                        if days is not None:
+                            writer.put(partial(ledger.clear, days))
                         if trouble := await writer.end():
                             event = _with_note(event, trouble)
                 yield event
