@@ -22,6 +22,7 @@ DecidedBy = Literal[
     "agreement", "judge", "merge", "only survivor", "fallback", "you", "stopped", "nobody"
 ]
 RunStatus = Literal["complete", "stopped", "failed"]
+QuotedList = Literal["consensus", "contradictions", "partial_coverage", "unique_insights"]
 
 # Failures after which nothing can have been billed; a timeout or a broken stream may have been.
 _REFUSALS = frozenset(
@@ -62,6 +63,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     `local` tells that it was said on this machine, where nothing is billed. `parts` holds one text
     for each part of a question that was split. `judged` is False for an answer that came too late
     to be considered. `earlier` names the run that it was given in, where that is not this one.
+    `begun_s` is when it was asked, counted from the start of its run; `task` is what a call of the
+    judge was for.
     """
 
     member: str
@@ -72,8 +75,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[str, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
+    begun_s: float = 0.0
     first_token_s: float | None = None
     seconds: float = 0.0
+    task: str = ""
     model: str | None = None
     provider: str | None = None
     local: bool = False
@@ -126,14 +131,28 @@ class UniqueInsight(msgspec.Struct, frozen=True):
     insight: str
 
 
+class Quote(msgspec.Struct, frozen=True):
+    """Words of a member's answer, found in it, that show item number `item` of the list `of`."""
+
+    of: QuotedList
+    item: int
+    member: str
+    text: str
+
+
 class Analysis(msgspec.Struct, frozen=True):
-    """How the answers compare, in five lists with the names of OpenRouter's Fusion."""
+    """How the answers compare, in five lists with the names of OpenRouter's Fusion.
+
+    `unfound` counts the judge's quotes that are not in the answers, and so are not in `quotes`.
+    """
 
     consensus: tuple[str, ...]
     contradictions: tuple[Contradiction, ...]
     partial_coverage: tuple[PartialCoverage, ...]
     unique_insights: tuple[UniqueInsight, ...]
     blind_spots: tuple[str, ...]
+    quotes: tuple[Quote, ...] = ()
+    unfound: int = 0
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):

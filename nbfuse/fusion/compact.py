@@ -20,14 +20,18 @@ WORDS = ("yes", "no")
 
 
 async def p_right_of_all(
-    run: Run, judge: Member, pairs: Sequence[tuple[str, str]], end: float | None = None
+    run: Run,
+    judge: Member,
+    task: str,
+    pairs: Sequence[tuple[str, str]],
+    end: float | None = None,
 ) -> list[float]:
     """How probable `judge` finds it that each (question, answer) is right, 0 to 1.
 
     All are asked at once; an answer too long for the judge counts as 0. Raises the first
     `ModelError` of another kind.
     """
-    async with run.answering(judge, end) as draft:
+    async with run.answering(judge, task, end) as draft:
         try:
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(_p_right(run, judge, draft, q, a)) for q, a in pairs]

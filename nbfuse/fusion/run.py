@@ -37,8 +37,8 @@ CUT_OFF = ("length", "content_filter")
 class Draft:
     """An answer while it arrives; `answer()` can be taken at any moment, an interrupt included."""
 
-    def __init__(self, member: Member, clock: Callable[[], float]) -> None:
-        self._member, self._clock, self._begun = member, clock, clock()
+    def __init__(self, member: Member, clock: Callable[[], float], task: str = "") -> None:
+        self._member, self._clock, self._begun, self._task = member, clock, clock(), task
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._usages: list[Usage] = []
@@ -97,7 +97,9 @@ class Draft:
             else (),
             tool_calls=tuple(self._tool_calls),
             usage=_total(self._usages),
+            begun_s=self._begun,
             first_token_s=self._first_token_s,
+            task=self._task,
             seconds=self._clock() - self._begun,
             model=self._model,
             provider=self._provider,
@@ -178,12 +180,14 @@ class Run:
                 draft.bill(usage)
 
     @asynccontextmanager
-    async def answering(self, member: Member, end: float | None = None) -> AsyncIterator[Draft]:
+    async def answering(
+        self, member: Member, task: str, end: float | None = None
+    ) -> AsyncIterator[Draft]:
         """A draft for a call after the members' answers, until `end` (None: the deadline).
 
         Whatever happens, its tokens and its time are in the result; raises `DeadlineError`.
         """
-        draft, failure = Draft(member, self.clock), None
+        draft, failure = Draft(member, self.clock, task), None
         status: AnswerStatus = "stopped"
         until = self.plan.pool.deadline_s if end is None else end
         try:
@@ -205,12 +209,13 @@ class Run:
     async def ask(
         self,
         member: Member,
+        task: str,
         call: Call,
         heard: Callable[[Chunk], None] | None = None,
         end: float | None = None,
     ) -> Answer:
         """A further answer of `member`; raises a `ModelError`, for an empty answer too."""
-        async with self.answering(member, end) as draft:
+        async with self.answering(member, task, end) as draft:
             if self.ahead is not None and member is self.plan.judge:
                 await self.ahead.settle()
             await self.stream(member, call, draft, heard)
@@ -224,4 +229,4 @@ class Run:
     ) -> Answer:
         """The judge's answer to one call; raises a `ModelError`."""
         self.emit(JudgeStarted(judge=self.plan.judge.label, task=task))
-        return await self.ask(self.plan.judge, call, heard)
+        return await self.ask(self.plan.judge, task, call, heard)

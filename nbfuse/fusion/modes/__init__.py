@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from nbfuse.core.types import Answer, Mode
 from nbfuse.fusion import judge
+from nbfuse.fusion.analysis import ANALYST
 from nbfuse.fusion.modes.best_of import best_of
 from nbfuse.fusion.modes.debate import debate
-from nbfuse.fusion.modes.merge import ANALYST, merge
+from nbfuse.fusion.modes.merge import merge
 from nbfuse.fusion.modes.outcome import Outcome
 from nbfuse.fusion.run import Run
 

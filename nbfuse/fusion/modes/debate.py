@@ -23,6 +23,7 @@ from nbfuse.fusion.compact import p_right_of_all
 from nbfuse.fusion.judge import ACCEPTABLE, decide, judge_seed
 from nbfuse.fusion.modes.outcome import Outcome, agreed
 from nbfuse.fusion.plan import Member
+from nbfuse.fusion.quotes import find_quote
 from nbfuse.fusion.replies import ask_json, schema_of
 from nbfuse.fusion.run import Run
 
@@ -110,8 +111,8 @@ async def _argue(
         if reply.decision == "change" and not reply.answer.strip():
             raise ValueError("it changes the answer, but gives no new one")
 
-    reply = await ask_json(partial(run.ask, member, end=end), call, _Reply, check)
-    own = [e for e in reply.errors_found if e.place == "mine" and _occurs(e.quote, stay.before)]
+    reply = await ask_json(partial(run.ask, member, "reply", end=end), call, _Reply, check)
+    own = [e for e in reply.errors_found if e.place == "mine" and find_quote(e.quote, stay.before)]
     if reply.decision == "keep":
         return msgspec.structs.replace(stay, why=f"It stands by it: {_first_why(reply)}")
     if not own:  # conformity: it moved without an error that it could show
@@ -121,11 +122,6 @@ async def _argue(
     return msgspec.structs.replace(
         stay, after=reply.answer, changed=True, why=f"“{own[0].quote}”: {own[0].why}"
     )
-
-
-def _occurs(quote: str, text: str) -> bool:
-    folded = " ".join(quote.split()).casefold()
-    return bool(folded) and folded in " ".join(text.split()).casefold()
 
 
 def _first_why(reply: _Reply) -> str:
@@ -138,7 +134,7 @@ async def _review(
     """A model too small to argue says how probable each answer is; doubt in its own moves it."""
     texts = [stay.before, *(rival.text for rival in rivals)]
     own, *theirs = await p_right_of_all(
-        run, member, [(run.plan.prompt, text) for text in texts], end
+        run, member, "reply", [(run.plan.prompt, text) for text in texts], end
     )
     best = max(range(len(rivals)), key=theirs.__getitem__)
     said = f"finds its own right with {own:.2f}, {rivals[best].member}'s with {theirs[best]:.2f}"
