@@ -46,17 +46,19 @@ def stream(
     /,
     *,
     stop: asyncio.Event | None = None,
+    skip: asyncio.Queue[str] | None = None,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     **settings: object,
 ) -> AsyncGenerator[Event]:
     """Iterate over the events of a fusion while it happens; arguments as for `fuse`.
 
-    Setting `stop` ends the run early with what has arrived. Raises `PromptError`, `ConfigError`,
+    Setting `stop` ends the run early with what has arrived; a member whose name is put into `skip`
+    is stopped alone, and its answer is not judged. Raises `PromptError`, `ConfigError`,
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
     member failed.
     """
-    return _listened(prompt, choose(pool, settings), stop, tools, images)
+    return _listened(prompt, choose(pool, settings), stop, skip, tools, images)
 
 
 def stream_again(
@@ -66,6 +68,7 @@ def stream_again(
     *,
     retry: bool = False,
     stop: asyncio.Event | None = None,
+    skip: asyncio.Queue[str] | None = None,
 ) -> AsyncGenerator[Event]:
     """Iterate over the events of a further judging of the answers of `result`.
 
@@ -81,7 +84,7 @@ def stream_again(
         for answer in _earlier(result)
         if not (retry and (answer.failure or answer.status == "stopped" or not answer.usable))
     ]
-    return _listened(result.prompt, pool, stop, given=given)
+    return _listened(result.prompt, pool, stop, skip, given=given)
 
 
 async def rejudge(
@@ -141,6 +144,7 @@ def _listened(
     prompt: str,
     pool: Pool,
     stop: asyncio.Event | None,
+    skip: asyncio.Queue[str] | None,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
@@ -148,7 +152,7 @@ def _listened(
     """The events of a run, which the ledger hears too."""
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
-    events = engine.stream(prompt, pool, stop, tools, images, given)
+    events = engine.stream(prompt, pool, stop, skip, tools, images, given)
     kept = history()
     if not kept.on:
         return events

@@ -191,7 +191,8 @@ def no_answer(answers: Sequence[Answer], result: FusionResult) -> NoAnswerError:
     """The error for a run in which nobody answered, with each member's reason."""
     lines = []
     for answer in answers:
-        failure = answer.failure or Failure("BadResponseError", "the answer was empty")
+        what = "it was stopped" if answer.status == "stopped" else "the answer was empty"
+        failure = answer.failure or Failure("BadResponseError", what)
         line = f"  {answer.member}: {failure.message}"
         lines.append(f"{line} {failure.hint}".rstrip())
     return NoAnswerError("No member answered.", "\n".join(lines), result)

@@ -44,6 +44,15 @@ class Dispatch:
         for label, answer in self._ended.items():
             run.emit(_ending(label, answer))
 
+    async def leave(self, label: str) -> None:
+        """Stop one member alone: what it has said is kept, and not judged."""
+        tasks = {task for task, name in self._tasks.items() if name == label and not task.done()}
+        for task in tasks:
+            await cancel({task})
+            answer = msgspec.structs.replace(self._drafts[label].answer("stopped"), judged=False)
+            self._ended[label] = answer
+            self._run.emit(MemberLate(member=label, answer=answer))
+
     @property
     def answers(self) -> tuple[Answer, ...]:
         """Every member's answer as it stands now, in the order of the pool."""

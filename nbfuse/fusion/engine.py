@@ -29,6 +29,7 @@ async def stream(
     prompt: str,
     pool: Pool,
     stop: asyncio.Event | None = None,
+    skip: asyncio.Queue[str] | None = None,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
@@ -37,9 +38,10 @@ async def stream(
 
     `tools` are functions or schemas that members may call; `images` go to those that can see.
     Members whose answers are `given` are not asked again, but where a debate disputes one.
-    Setting `stop` ends the run early: its last event holds what had arrived. Closing the iterator
-    cancels every request without a last event. Raises `PromptError`, `ConfigError`, `PrivacyError`
-    or `BudgetError` before anything is spent, and `NoAnswerError` when every member failed.
+    Setting `stop` ends the run early: its last event holds what had arrived; a member whose name is
+    put into `skip` is stopped alone, and the run goes on. Closing the iterator cancels every
+    request without a last event. Raises `PromptError`, `ConfigError`, `PrivacyError` or
+    `BudgetError` before anything is spent, and `NoAnswerError` when every member failed.
     """
     begun = time.monotonic()
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
@@ -50,7 +52,7 @@ async def stream(
         if not planning.done():
             return
         run = Run(planning.result(), begun)
-        driver = asyncio.create_task(_drive(run))
+        driver = asyncio.create_task(_drive(run, skip or asyncio.Queue()))
         tasks.add(driver)
         driver.add_done_callback(lambda _: run.queue.put_nowait(None))
         stopping.add_done_callback(lambda _: driver.cancel())
@@ -64,13 +66,14 @@ async def stream(
         await asyncio.wait(tasks)
 
 
-async def _drive(run: Run) -> None:
+async def _drive(run: Run, skip: asyncio.Queue[str]) -> None:
     if run.plan.pool.local_only:
         stay_inside()
     started_at = now()
     run.emit(announcement(run.plan, started_at))
     run.ahead = _ahead(run)
     dispatch = Dispatch(run)
+    skipping = asyncio.create_task(_skip(dispatch, skip))
     outcome: Outcome | None = None
     status: RunStatus = "stopped"
     try:
@@ -79,6 +82,7 @@ async def _drive(run: Run) -> None:
             outcome = await _fuse(run, answers)
         status = "complete" if outcome else "failed"
     finally:
+        skipping.cancel()
         # after a cancellation too: closing a run ends all that it started, and what had arrived
         # is in the last event for whoever still reads
         if run.ahead is not None:
@@ -88,6 +92,11 @@ async def _drive(run: Run) -> None:
         run.emit(RunFinished(result=result))
     if outcome is None:
         raise no_answer(dispatch.answers, result)
+
+
+async def _skip(dispatch: Dispatch, names: asyncio.Queue[str]) -> None:
+    while True:
+        await dispatch.leave(await names.get())
 
 
 def _ahead(run: Run) -> Ahead | None:

@@ -563,6 +563,46 @@ def test_stop_ends_the_run_with_what_has_arrived(server: LookAlike) -> None:
     assert server.quiet()
 
 
+def test_one_member_alone_can_be_stopped_and_the_run_goes_on(server: LookAlike) -> None:
+    members(server, a="Paris", b=Say("Rome " * 200, gap_s=0.05), c="Lyon")
+    server.models["v/judge"] = verdict(letter_of("Lyon"))
+
+    async def skip_b() -> list[events.Event]:
+        skip: asyncio.Queue[str] = asyncio.Queue()
+        seen = []
+        async for event in stream("hi", pool("a", "b", "c", quorum=3), skip=skip):
+            if isinstance(event, events.MemberDelta) and event.member == "b":
+                skip.put_nowait("nobody")
+                skip.put_nowait("b")
+            seen.append(event)
+        return seen
+
+    seen = asyncio.run(skip_b())
+    result = seen[-1].result
+    assert (result.status, result.text) == ("complete", "Lyon")
+    assert (result["b"].status, result["b"].judged) == ("stopped", False)
+    assert result["b"].text.startswith("Rome")
+    assert result.seconds < 5
+    (late,) = [event for event in seen if isinstance(event, events.MemberLate)]
+    assert late.member == "b"
+    assert "Rome" not in server.asked("v/judge")[0]["messages"][-1]["content"]
+
+
+def test_a_run_all_of_whose_members_were_stopped_has_no_answer(server: LookAlike) -> None:
+    members(server, a=Say("Paris", first_s=30), b=Say("Rome", first_s=30))
+
+    async def skip_all() -> None:
+        skip: asyncio.Queue[str] = asyncio.Queue()
+        for name in ("a", "b"):
+            skip.put_nowait(name)
+        async for _ in stream("hi", pool("a", "b"), skip=skip):
+            pass
+
+    with pytest.raises(NoAnswerError, match="stopped") as raised:
+        asyncio.run(skip_all())
+    assert [answer.status for answer in raised.value.result.answers] == ["stopped", "stopped"]
+
+
 def test_a_stopped_local_run_has_cost_nothing() -> None:
     async def leave() -> FusionResult:
         stop = asyncio.Event()
