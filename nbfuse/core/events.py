@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from nbfuse.core.types import Analysis, Answer, Failure, FusionResult, Mode, Position, Price
@@ -15,8 +17,15 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=
     at: float = 0.0
 
 
+class TokenPrice(msgspec.Struct, frozen=True):
+    """What a model costs, in US dollars a token that it reads or writes."""
+
+    prompt: Decimal
+    completion: Decimal
+
+
 class RunPlanned(_Event, frozen=True):
-    """Who will be asked what, before anything is spent."""
+    """Who will be asked what, before anything is spent; `prices` are None where not known."""
 
     prompt: str
     pool: str
@@ -25,6 +34,7 @@ class RunPlanned(_Event, frozen=True):
     judge: str | None
     mode: Mode
     price: Price
+    prices: tuple[TokenPrice | None, ...] = ()
     parts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     settings: dict[str, object] = {}

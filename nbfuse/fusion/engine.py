@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
+from decimal import Decimal
 
 import msgspec
 
 from nbfuse._version import __version__
 from nbfuse.core.errors import no_answer
-from nbfuse.core.events import Event, RunFinished, RunPlanned
+from nbfuse.core.events import Event, RunFinished, RunPlanned, TokenPrice
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.pool import Pool
 from nbfuse.core.stamp import now
@@ -21,7 +22,7 @@ from nbfuse.fusion.dispatch import Dispatch
 from nbfuse.fusion.judge import fall_back
 from nbfuse.fusion.modes import FIRST_READING, MODES
 from nbfuse.fusion.modes.outcome import Outcome, survivor
-from nbfuse.fusion.plan import Plan, make_plan
+from nbfuse.fusion.plan import Member, Plan, make_plan
 from nbfuse.fusion.run import Run
 
 
@@ -131,11 +132,19 @@ def announcement(plan: Plan, started_at: str = "") -> RunPlanned:
         judge=plan.judge.spec,
         mode=plan.pool.mode,
         price=plan.price,
+        prices=tuple(map(_token_price, plan.members)),
         parts=plan.parts,
         notes=plan.notes,
         settings=_settings(plan),
         started_at=started_at,
     )
+
+
+def _token_price(member: Member) -> TokenPrice | None:
+    prompt, completion = member.info.prompt_price, member.info.completion_price
+    if member.provider.local:
+        return TokenPrice(Decimal(0), Decimal(0))
+    return None if prompt is None or completion is None else TokenPrice(prompt, completion)
 
 
 def _settings(plan: Plan) -> dict[str, object]:

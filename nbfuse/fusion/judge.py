@@ -155,7 +155,7 @@ async def decide_compactly(
     judge = run.plan.judge
     run.emit(JudgeStarted(judge=judge.label, task="check"))
     pairs = [(question, candidate.text) for candidate in candidates]
-    found = await p_right_of_all(run, judge, "verdict", pairs)
+    found = await p_right_of_all(run, judge, "check", pairs)
     ranked = sorted(zip(found, candidates, strict=True), key=lambda pair: -pair[0])
     (first, best), (second, runner_up) = ranked[0], ranked[1] if len(ranked) > 1 else (0.0, None)
     lead = first - second

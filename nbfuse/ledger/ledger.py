@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 import msgspec
 
@@ -27,8 +27,12 @@ from nbfuse.paths import data_folder
 LEAST_OF_A_NAME = 4  # letters of a run's name that stand for the whole
 
 Vote = Literal["up", "down", "best"]
-VOTES: tuple[Vote, ...] = get_args(Vote)
 RUNNING = "running"  # a run's status until its result is there
+
+
+def is_vote(word: str) -> TypeGuard[Vote]:
+    """Whether `word` is one of the three votes."""
+    return word in get_args(Vote)
 
 
 class PastRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +168,11 @@ class Ledger:
                 thumbs = "DELETE FROM votes WHERE run = ? AND member = ? AND vote != 'best'"
                 file.execute(thumbs, (run, member))
             _put(file, "votes", {"run": run, "member": member, "vote": vote, "at": now()})
+
+    def votes(self, run: str) -> tuple[tuple[str, Vote], ...]:
+        """What the user thinks of a run's answers, as (member, vote)."""
+        with opened(self.path) as file:
+            return _votes(file, run)
 
     def clear(self, older_days: float = 0.0) -> int:
         """Forget all runs that began more than `older_days` ago; how many these were."""

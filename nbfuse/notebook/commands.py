@@ -8,6 +8,7 @@ from nbfuse.api import promote
 from nbfuse.config import history
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult
+from nbfuse.ledger.ledger import Ledger, is_vote
 from nbfuse.notebook.runner import runner
 from nbfuse.options import HelpShown, Parser, add_history_options
 
@@ -92,7 +93,6 @@ def run_command(
 
 def _history(words: Sequence[str]) -> FusionResult | None:
     from nbfuse import report
-    from nbfuse.ledger.ledger import Ledger
 
     parser = Parser(prog="%fuse history", description="Earlier runs, the latest first.")
     add_history_options(parser)
@@ -120,23 +120,29 @@ def _known(last: FusionResult | None) -> FusionResult:
 
 
 def _vote(words: Sequence[str], last: FusionResult) -> None:
-    from nbfuse.ledger.ledger import VOTES, Ledger
-
     match words:
-        case [vote] | [vote, _] if vote in VOTES:
-            member = words[1] if len(words) > 1 else ""
+        case [vote] | [vote, _]:
+            print(cast_vote(last, vote, words[1] if len(words) > 1 else ""))
         case _:
-            raise ConfigError(
-                f"A vote can't be {' '.join(words)!r}.",
-                "Try: %fuse vote up, or %fuse vote best NAME",
-            )
-    names = [answer.member for answer in last.answers]
+            cast_vote(last, " ".join(words), "")
+
+
+def cast_vote(result: FusionResult, vote: str, member: str) -> str:
+    """Keep what the user thinks of an answer (no name: the fused one), and say so in a line.
+
+    Raises `ConfigError` or `LedgerError`.
+    """
+    if not is_vote(vote):
+        raise ConfigError(
+            f"A vote can't be {vote!r}.", "Try: %fuse vote up, or %fuse vote best NAME"
+        )
+    names = [answer.member for answer in result.answers]
     if member and member not in names:
         raise ConfigError(f"{member!r} is no member of that run.", did_you_mean(member, names))
     if not history().on:
         raise ConfigError("The history is switched off.", "A vote is kept with its run.")
-    Ledger().vote(last.run, vote, member)
-    print(f"Noted: {member or 'the fused answer'} {vote}.")
+    Ledger().vote(result.run, vote, member)
+    return f"Noted: {member or 'the fused answer'} {vote}."
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:

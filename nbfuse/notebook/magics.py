@@ -6,34 +6,25 @@ what `%load_ext` would otherwise cost.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import shlex
-import time
 import warnings
-from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from IPython.display import display
 from traitlets import Bool, Enum, Float, Int, TraitError, Unicode
 
 from nbfuse.api import stream, stream_again
 from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
-from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import MODES
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook import completion
 from nbfuse.notebook.commands import run_command
 from nbfuse.notebook.interpolate import interpolate
-from nbfuse.notebook.runner import interrupts_call, runner
-from nbfuse.notebook.view import StatusView, bundle, can_update
+from nbfuse.notebook.runner import runner
+from nbfuse.notebook.session import Session
 from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
-
-STOP_S = 2.0  # for the streams to close after an interrupt; they need some 20 ms
 
 
 def parser() -> Parser:
@@ -67,13 +58,17 @@ class Fuse(Magics):
     seed = Int(None, allow_none=True, help="Makes runs repeatable.").tag(config=True)
     live = Bool(
         os.environ.get("NBFUSE_LIVE", "").lower() not in ("off", "0"),
-        help="Show status lines while a cell runs.",
+        help="Show a live view while a cell runs.",
     ).tag(config=True)
 
     shell: InteractiveShell
-    last: FusionResult | None = None
-    _on_screen: FusionResult | None = None
     _pool_named = False
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell)
+        self.session = Session(shell)
+        self.session.live = self.live
+        self.observe(lambda change: setattr(self.session, "live", change["new"]), "live")
 
     @no_var_expand
     @line_cell_magic
@@ -90,8 +85,8 @@ class Fuse(Magics):
         """
         words = _words(line)
         if cell is None and words[:1] != ["rejudge"]:
-            shown = run_command(words, self.last, parser().print_help)
-            self.last = shown or self.last  # what comes next is about that one
+            shown = run_command(words, self.session.last, parser().print_help)
+            self.session.last = shown or self.session.last  # what comes next is about that one
             return shown
         try:
             return self._judge_again(words[1:]) if cell is None else self._ask(words, cell)
@@ -125,7 +120,7 @@ class Fuse(Magics):
             self._pool_named = True
             print(report.pool_line(pool, reason))
         events = functools.partial(stream, prompt, pool, tools=tools, images=images)
-        return self._run(events, out, options.quiet or hidden)
+        return self.session.run(events, out, options.quiet or hidden)
 
     def _judge_again(self, words: list[str]) -> FusionResult | None:
         """`%fuse rejudge`: the answers of the last run, or of the one named, judged anew."""
@@ -141,7 +136,7 @@ class Fuse(Magics):
             options = own.parse_args(words)
         except HelpShown:
             return None
-        earlier = self.last
+        earlier = self.session.last
         if options.run is not None:
             from nbfuse.ledger.ledger import Ledger
 
@@ -151,7 +146,7 @@ class Fuse(Magics):
         asked = {"judge": options.judge, "mode": options.mode}
         settings = {name: value for name, value in asked.items() if value is not None}
         events = functools.partial(stream_again, earlier, settings, retry=options.retry)
-        return self._run(events, _variable(options.out), quiet=False)
+        return self.session.run(events, _variable(options.out), quiet=False)
 
     def _picture(self, name: str) -> object:
         """What `--image` names: a variable of the notebook, else a file."""
@@ -175,67 +170,6 @@ class Fuse(Magics):
             found += value if isinstance(value, list | tuple) else [value]
         return found
 
-    def _run(
-        self, events: Callable[..., AsyncGenerator[Event]], out: str | None, quiet: bool
-    ) -> FusionResult | None:
-        view: StatusView | None = None
-        heard: deque[Event] = deque()  # filled by the loop's thread, emptied by this one
-        stop = asyncio.Event()
-
-        def tick() -> None:
-            if pressed and time.monotonic() - pressed[0] > STOP_S:
-                raise KeyboardInterrupt
-            while heard:
-                if view is not None:
-                    view.take(heard.popleft())
-                else:
-                    heard.clear()
-            if view is not None:
-                view.tick()
-
-        results: list[FusionResult] = []  # filled before the run raises, so that nothing is lost
-        with interrupts_call(lambda: runner.soon(stop.set)) as pressed:
-            try:
-                if self.live and not quiet and can_update(self.shell):
-                    view = StatusView()
-                runner.run(_listen(events(stop=stop), heard, results), tick)
-            except KeyboardInterrupt:
-                pass  # it was told to stop and did not
-            finally:
-                result = results[0] if results else None
-                self._keep(result, out)
-                if view is not None and result is not None:
-                    view.finish(result)
-                elif view is not None:
-                    view.clear()
-                elif result is not None and result.status != "complete" and not quiet:
-                    self.show(result)  # an error follows, and what has arrived is worth seeing
-                self._on_screen = result if view is not None or quiet else None
-        if pressed:
-            raise Stopped(result)
-        return result
-
-    def _keep(self, result: FusionResult | None, out: str | None) -> None:
-        """Bind the result where the user looks for it, after an interrupt or an error too."""
-        if result is None:
-            return
-        self.last = result
-        if out is not None:
-            self.shell.user_ns[out] = result
-        if result.status != "complete":  # no value will reach the display hook
-            self.shell.displayhook.update_user_ns(result)
-
-    def forget_screen(self, _info: object) -> None:
-        """A new cell begins: what the last one showed is to be shown again when asked for."""
-        self._on_screen = None
-
-    def show(self, result: FusionResult) -> None:
-        """Show a result, unless the view of its own run has just become it."""
-        on_screen, self._on_screen = self._on_screen, None
-        if result is not on_screen:
-            data, metadata = bundle(result)
-            display(data, metadata=metadata, raw=True)
-
     def _preset(self) -> dict[str, object]:
         names = ("pool", "judge", "mode", "quorum", "max_tokens", "temperature", "seed")
         preset = {name: getattr(self, name) for name in names}
@@ -247,16 +181,6 @@ def _variable(name: str | None) -> str | None:
     if name is not None and not name.isidentifier():
         raise ConfigError(f"--out {name}: that is not a variable's name.", "Use one word.")
     return name
-
-
-async def _listen(
-    events: AsyncGenerator[Event], heard: deque[Event], results: list[FusionResult]
-) -> None:
-    async with aclosing(events):
-        async for event in events:
-            heard.append(event)
-            if isinstance(event, RunFinished):
-                results.append(event.result)
 
 
 def _words(line: str) -> list[str]:
@@ -281,9 +205,9 @@ def load(ip: InteractiveShell) -> None:
         ip.configurables[:] = [one for one in ip.configurables if not isinstance(one, Fuse)]
         magic = Fuse(shell=ip)
     ip.register_magics(magic)
-    ip.events.register("pre_run_cell", magic.forget_screen)
+    ip.events.register("pre_run_cell", magic.session.forget_screen)
     assert ip.display_formatter is not None
-    ip.display_formatter.ipython_display_formatter.for_type(FusionResult, magic.show)
+    ip.display_formatter.ipython_display_formatter.for_type(FusionResult, magic.session.show)
     completion.install(ip)
 
 
@@ -293,7 +217,7 @@ def unload(ip: InteractiveShell) -> None:
         ip.magics_manager.magics[kind].pop("fuse", None)
     for magic in [one for one in ip.configurables if isinstance(one, Fuse)]:
         ip.configurables.remove(magic)
-        ip.events.unregister("pre_run_cell", magic.forget_screen)
+        ip.events.unregister("pre_run_cell", magic.session.forget_screen)
     assert ip.display_formatter is not None
     ip.display_formatter.ipython_display_formatter.pop(FusionResult, None)
     completion.uninstall(ip)

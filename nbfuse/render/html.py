@@ -6,80 +6,25 @@ JupyterLab's sanitiser, and styles go with it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from functools import cache
-from html import escape
-
-import nh3
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
-from nbfuse.core.clean import clean
 from nbfuse.core.types import Analysis, Answer, FusionResult
-from nbfuse.render.markdown import MOST_BRACKETS
-from nbfuse.render.mathematics import mathematics
+from nbfuse.render.findings import Finding, findings, unfound
+from nbfuse.render.model import model_html, say
 from nbfuse.render.table import HEADS, called, headline, rows, seconds, sureness
 
-_TAGS = {
-    *("p", "br", "hr", "em", "strong", "s", "del", "code", "pre", "blockquote", "a"),
-    *("span", "ul", "ol", "li", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
-}
-_ATTRIBUTES = {"a": {"href", "title"}, "code": {"class"}, "ol": {"start"}}
-_SCHEMES = {"http", "https", "mailto"}
 _WORDS = ("model", "verdict")
-_HEADING_SHIFT = 3  # an answer's "#" must not outrank the notebook's own headings
 
 
-def _render_text(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
-    return _say(tokens[i].content)
+def to_html(result: FusionResult, view: str = "") -> str:
+    """The fused answer open on top, one closed `<details>` a member, and the table.
 
-
-def _render_image(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
-    """A link in place of an image: a remote image would tell its server who reads."""
-    source, words = str(tokens[i].attrs["src"]), tokens[i].content or "image"
-    return f'<a href="{escape(source)}">{_say(words)}</a>'
-
-
-@cache
-def _markdown(links: bool) -> MarkdownIt:
-    # as in a chat, a line of a model is a line, although Markdown would run them together
-    reader = MarkdownIt("commonmark", {"html": False, "breaks": True})
-    reader.enable(["table", "strikethrough"])
-    reader.disable("reference")  # it would take "[answer]: 42" away as a footnote for nobody
-    if not links:
-        reader.disable(["link", "image"])
-    mathematics(reader)
-    reader.add_render_rule("text", _render_text)
-    reader.add_render_rule("image", _render_image)
-    return reader
-
-
-def model_html(text: str) -> str:
-    """A model's Markdown as HTML that can't do anything but be read."""
-    text = clean(text)
-    reader = _markdown(links=text.count("[") <= MOST_BRACKETS)
-    tokens = reader.parse(text)
-    for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) + _HEADING_SHIFT)}"
-        links = 0
-        for child in token.children or ():
-            links += child.nesting if child.type in ("link_open", "link_close") else 0
-            if links and child.type == "image":  # a link can't hold another
-                child.type = "text"
-    html = reader.renderer.render(tokens, reader.options, {})
-    return nh3.clean(html, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=_SCHEMES)
-
-
-def to_html(result: FusionResult) -> str:
-    """The fused answer open on top, one closed `<details>` a member, and the table."""
+    `view` becomes part of its class, so that a live view can find its place.
+    """
     fused = model_html(result.text) if result.text else "<p><em>no fused answer</em></p>"
-    why = f"<p><small>{_say(result.verdict.reason)} {_say(sureness(result.verdict))}</small></p>"
-    title = f"<strong>Fused answer</strong> · {_say(headline(result))} · {seconds(result.seconds)}"
+    why = f"<p><small>{say(result.verdict.reason)} {say(sureness(result.verdict))}</small></p>"
+    title = f"<strong>Fused answer</strong> · {say(headline(result))} · {seconds(result.seconds)}"
     blocks = [
         f"<details open><summary>{title}</summary>{fused}{why}</details>",
-        *(f"<p><small>{_say(note)}</small></p>" for note in result.notes),
+        *(f"<p><small>{say(note)}</small></p>" for note in result.notes),
         *map(_member, result.answers),
     ]
     if result.analysis is not None:
@@ -90,43 +35,46 @@ def to_html(result: FusionResult) -> str:
             for p in result.positions
         ]
         blocks.append(_details("Debate", _list(items)))
-    whole = '<div class="nbfuse" style="overflow-wrap:break-word">'
+    name = f"nbfuse nbfuse-view-{view}" if view else "nbfuse"
+    whole = f'<div class="{name}" style="overflow-wrap:break-word">'
     return "\n".join([whole, *blocks, _table(result), "</div>"])
 
 
 def _member(answer: Answer) -> str:
     state = "" if answer.status == "complete" else f" · {answer.status}"
     late = "" if answer.judged else " · late, not judged"
-    title = f"{_say(answer.member)} · {seconds(answer.seconds)}{state}{late}"
+    title = f"{say(answer.member)} · {seconds(answer.seconds)}{state}{late}"
     body = _list(list(map(called, answer.tool_calls))) if answer.tool_calls else ""
     body += model_html(answer.text) if answer.text else ""
     if answer.failure is not None:
-        body += f"<p><em>{_say(answer.failure.message)} {_say(answer.failure.hint)}</em></p>"
+        body += f"<p><em>{say(answer.failure.message)} {say(answer.failure.hint)}</em></p>"
     return _details(title, body or "<p><em>nothing</em></p>")
 
 
 def _analysis(analysis: Analysis) -> str:
-    lists = {
-        "Consensus": list(analysis.consensus),
-        "Contradictions": [
-            f"{c.topic}: " + "; ".join(f"{s.model} says {s.stance}" for s in c.stances)
-            for c in analysis.contradictions
-        ],
-        "Only some say": [f"{', '.join(p.models)}: {p.point}" for p in analysis.partial_coverage],
-        "Only one saw": [f"{u.model}: {u.insight}" for u in analysis.unique_insights],
-        "Nobody covered": list(analysis.blind_spots),
-    }
-    body = "".join(
-        f"<p><strong>{head}</strong></p>{_list(items)}" for head, items in lists.items() if items
-    )
+    body = ""
+    for head, items in findings(analysis).items():
+        lines = "".join(f"<li>{say(item.text)}{_voices(item)}</li>" for item in items)
+        body += f"<p><strong>{head}</strong></p><ul>{lines}</ul>"
+    if analysis.unfound:
+        body += f"<p><small>{say(unfound(analysis))}</small></p>"
     return _details("Analysis", body or "<p><em>nothing to tell apart</em></p>")
+
+
+def _voices(finding: Finding) -> str:
+    lines = []
+    for voice in finding.voices:
+        quotes = " ".join(f"<em>“{say(quote)}”</em>" for quote in voice.quotes)
+        line = f"{say(voice.member)} {say(f'says {voice.stance}') if voice.stance else ''} {quotes}"
+        lines.append(f"<li>{line.strip()}</li>")
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
 def _table(result: FusionResult) -> str:
     head = "".join(f'<th scope="col"{_style(name)}>{name}</th>' for name in HEADS)
     body = "".join(
         "<tr>"
-        + "".join(f"<td{_style(n)}>{_say(c)}</td>" for n, c in zip(HEADS, row, strict=True))
+        + "".join(f"<td{_style(n)}>{say(c)}</td>" for n, c in zip(HEADS, row, strict=True))
         + "</tr>"
         for row in rows(result)
     )
@@ -143,9 +91,4 @@ def _details(title: str, body: str) -> str:
 
 
 def _list(items: list[str]) -> str:
-    return f"<ul>{''.join(f'<li>{_say(item)}</li>' for item in items)}</ul>"
-
-
-def _say(text: str) -> str:
-    """Text in which no formula begins: the notebook looks for one within an element only."""
-    return re.sub(r"[$\\]", r"<span>\g<0></span>", escape(clean(text)))
+    return f"<ul>{''.join(f'<li>{say(item)}</li>' for item in items)}</ul>"

@@ -102,3 +102,40 @@ def _render(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
 
 def _render_block(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
     return f"<p>{escape(tokens[i].content)}</p>\n"
+
+
+MATHML_TAGS = {
+    *("math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot", "mstyle"),
+    *("msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts"),
+    *("mtable", "mtr", "mtd", "mpadded", "mphantom", "menclose"),
+}
+MATHML_ATTRIBUTES = {
+    "math": {"display"},
+    "mo": {"stretchy", "fence", "separator", "lspace", "rspace", "minsize", "maxsize", "form"},
+    "mi": {"mathvariant"},
+    "mstyle": {"displaystyle", "scriptlevel"},
+    "mspace": {"width"},
+    "mfrac": {"linethickness"},
+    "mover": {"accent"},
+    "mtable": {"columnalign", "rowspacing", "columnspacing", "displaystyle"},
+    "mtd": {"columnalign"},
+    "menclose": {"notation"},
+}
+
+
+def mathml(formula: str) -> str:
+    """A formula, delimiters and all, as MathML; as it was written where it can't be read."""
+    from latex2mathml.converter import convert
+
+    source = formula.strip()
+    opener, closer = _pair(source)
+    display = opener in ("$$", r"\[") or opener.startswith(r"\begin")
+    inner = source
+    if not closer:
+        inner = source[1:-1]
+    elif not opener.startswith(r"\begin"):
+        inner = source.rstrip(".,; ")[len(opener) :].removesuffix(closer)
+    try:
+        return str(convert(inner, display="block" if display else "inline"))
+    except Exception:  # its errors have no common root, and what a model writes may be anything
+        return escape(formula)

@@ -85,7 +85,9 @@ def headline(result: FusionResult) -> str:
     """In a few words: how the fused answer came about."""
     verdict = result.verdict
     source = ", ".join(filter(None, dict.fromkeys(verdict.parts))) or verdict.best
-    said = f"{result.mode}: {verdict.decided_by}"
+    said = result.mode
+    if verdict.decided_by != result.mode:
+        said += f": {verdict.decided_by}"
     if source:
         said += f", {source}"
     return said if result.status != "stopped" else "stopped"

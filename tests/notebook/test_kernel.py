@@ -26,11 +26,11 @@ class Kernel:
         return self.client.execute(code)
 
     def finish(self, message: str, limit: float = 30) -> dict:
-        """The reply to a cell, with its outputs under "outputs" and updates under "updates"."""
+        """The reply to a cell, with its outputs, their updates, and what its widgets were told."""
         reply = self.client.get_shell_msg(timeout=limit)
         while reply["parent_header"].get("msg_id") != message:
             reply = self.client.get_shell_msg(timeout=limit)
-        told: dict = {"outputs": [], "updates": [], "stdout": ""}
+        told: dict = {"outputs": [], "updates": [], "widgets": [], "stdout": ""}
         while True:
             said = self.client.get_iopub_msg(timeout=limit)
             if said["parent_header"].get("msg_id") != message:
@@ -42,6 +42,8 @@ class Kernel:
                 told["stdout"] += content["text"]
             elif kind == "update_display_data":
                 told["updates"].append(content)
+            elif kind == "comm_msg":
+                told["widgets"].append(content["data"])
             elif kind in ("display_data", "execute_result", "error"):
                 told["outputs"].append({"kind": kind, **content})
 
@@ -90,7 +92,7 @@ def kernel(home: Path) -> Iterator[Kernel]:
 @pytest.fixture
 def live(server: LookAlike) -> Iterator[Kernel]:
     """A kernel of its own with the live view, that asks the look-alike server."""
-    yield from kernel_with({})
+    yield from kernel_with({"NBFUSE_LIVE": "on"})
 
 
 TINY = "%%fuse -p tiny\n"
@@ -334,7 +336,7 @@ def test_the_last_answers_are_judged_again_by_another(live: Kernel, server: Look
     server.models["v/other"] = verdict(letter_of("Paris"))
     live.run("%%fuse -m openrouter:v/a,openrouter:v/b -j openrouter:v/judge -o r\nWhich city?")
     told = live.run("%fuse rejudge --judge openrouter:v/other -o again")
-    assert "Paris" in told["updates"][-1]["data"]["text/html"]
+    assert "Paris" in (told["updates"] or told["outputs"])[-1]["data"]["text/html"]
     assert live.value("[r.text, again.text, _.text]") == ["Rome", "Paris", "Paris"]
     assert len(server.asked("v/a")) == 1
     live.run("%fuse rejudge -o named " + live.value("r.run")[:8])
@@ -448,13 +450,18 @@ def test_completion_offers_what_fits_and_nothing_else(
 # --- interrupts, the view, connections --------------------------------------------------------
 
 
+def streaming(server: LookAlike) -> None:
+    """Wait until an answer is being sent."""
+    end = time.monotonic() + 10
+    while not server.streaming and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def interrupt_after(
     live: Kernel, server: LookAlike, cell: str, seconds: float
 ) -> tuple[dict, float]:
     message = live.start(cell)
-    end = time.monotonic() + 10
-    while not server.streaming and time.monotonic() < end:
-        time.sleep(0.01)
+    streaming(server)
     time.sleep(seconds)
     live.manager.interrupt_kernel()
     pressed = time.monotonic()
@@ -481,7 +488,8 @@ def test_an_interrupt_keeps_what_has_arrived_and_leaves_no_stream(
 def test_a_key_pressed_twice_loses_nothing(live: Kernel, server: LookAlike) -> None:
     server.models |= {"v/a": Say("Paris"), "v/b": Say("word " * 2000, gap_s=0.01)}
     message = live.start(SLOW)
-    time.sleep(0.5)
+    streaming(server)
+    time.sleep(0.2)
     for _ in range(5):
         live.manager.interrupt_kernel()
         time.sleep(0.001)
@@ -520,18 +528,30 @@ def test_interrupts_at_any_moment_leave_the_kernel_usable(live: Kernel, server: 
     assert live.run(SLOW)["status"] == "ok"
 
 
-def test_the_view_shows_a_line_for_each_member_and_ends_as_the_result(
+def heard(told: dict) -> list[dict]:
+    """What the browser was told of a run: snapshots at first, then changes."""
+    states = [one["state"]["snapshot"] for one in told["widgets"] if one["method"] == "update"]
+    return states + [one["content"] for one in told["widgets"] if one["method"] == "custom"]
+
+
+def test_the_view_is_told_all_in_few_messages_and_the_output_is_static_all_the_time(
     live: Kernel, server: LookAlike
 ) -> None:
     server.models |= {"v/a": Say("Paris"), "v/b": Say("word " * 40, gap_s=0.02)}
     server.models["v/judge"] = verdict(letter_of("Paris"))
     told = live.run(SLOW)
-    first, *_, last = told["updates"]
-    assert len(told["outputs"]) == 1  # the view itself, and nothing twice
-    assert "a: " in first["data"]["text/plain"]
-    assert any("b: writing" in update["data"]["text/plain"] for update in told["updates"])
+    (first,), (last,) = told["outputs"], told["updates"]  # the output itself, and nothing twice
+    assert first["data"]["text/plain"] == "nbfuse: asking …"
     assert last["data"]["text/plain"].startswith("Paris\n")
-    assert "widget" not in json.dumps(last["data"])
+    for shown in (first, last):
+        assert "widget" not in json.dumps(shown["data"])
+    messages = heard(told)
+    assert 5 < len(messages) < 40  # at most 20 a second, for all streams together
+    states = [message["members"][1]["state"] for message in messages if "members" in message]
+    assert states[0] == "waiting"
+    assert "writing" in states
+    assert states[-1] == "complete"
+    assert messages[-1]["result"]["best"] == ["a"]
     again = live.run("r")
     assert again["outputs"][0]["data"]["text/plain"].startswith("Paris\n")
 

@@ -14,8 +14,9 @@ from markdown_it import MarkdownIt
 from nbfuse.core.call import Usage
 from nbfuse.core.clean import clean
 from nbfuse.core.types import Answer, Failure, FusionResult, Score, Verdict
-from nbfuse.render.html import model_html, to_html
+from nbfuse.render.html import to_html
 from nbfuse.render.markdown import harmless, to_markdown
+from nbfuse.render.model import model_html
 from nbfuse.render.table import rows
 from nbfuse.render.text import to_text
 

@@ -1,0 +1,184 @@
+"""Runs fusions in the cells of one shell, shows them, and keeps the last result at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+import typing
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Protocol
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
+
+from nbfuse.core.errors import Stopped
+from nbfuse.core.events import Event, RunFinished
+from nbfuse.core.types import FusionResult
+from nbfuse.notebook.runner import interrupts_call, runner
+from nbfuse.notebook.saved import bundle, can_update
+
+if typing.TYPE_CHECKING:
+    from nbfuse.notebook.live import LiveView
+
+STOP_S = 2.0  # for the streams to close after an interrupt; they need some 20 ms
+MOST_VIEWS = 12  # that can still be clicked; each holds its run in the browser too
+
+
+class View(Protocol):
+    """What shows a run while it happens. All is called in the main thread."""
+
+    def take(self, event: Event) -> None:
+        """Note what happened."""
+
+    def tell(self) -> None:
+        """Show what is new."""
+
+    def finish(self, result: FusionResult) -> bool:
+        """The run has ended; whether its result now is on the screen."""
+
+    def clear(self) -> None:
+        """Leave nothing: the run ended before it had begun."""
+
+
+class Session:
+    """The runs of one shell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.live = True
+        self.last: FusionResult | None = None
+        self._on_screen: FusionResult | None = None
+        self._views: deque[LiveView] = deque()
+
+    def run(
+        self, events: Callable[..., AsyncGenerator[Event]], out: str | None, quiet: bool
+    ) -> FusionResult | None:
+        """The result of a run, which is shown while it happens; raises what the run raises.
+
+        `events` takes `stop` and `skip`, as `nbfuse.stream` does. Raises `Stopped`.
+        """
+        view: View | None = None
+        heard: deque[Event] = deque()  # filled by the loop's thread, emptied by this one
+        stop, skip = asyncio.Event(), asyncio.Queue[str]()
+
+        def tick() -> None:
+            nonlocal view
+            if pressed and time.monotonic() - pressed[0] > STOP_S:
+                raise KeyboardInterrupt
+            if view is None and heard and not quiet:  # it loads for long: the requests go first
+                view = self._view(stop, skip)
+            while heard:
+                event = heard.popleft()
+                if view is not None:
+                    view.take(event)
+            if view is not None:
+                view.tell()
+
+        results: list[FusionResult] = []  # filled before the run raises, so that nothing is lost
+        with interrupts_call(lambda: runner.soon(stop.set)) as pressed:
+            try:
+                runner.run(_listen(events(stop=stop, skip=skip), heard, results), tick)
+            except KeyboardInterrupt:
+                pass  # it was told to stop and did not
+            finally:
+                result = results[0] if results else None
+                self._keep(result, out)
+                on_screen = quiet
+                if view is not None and result is not None:
+                    on_screen = view.finish(result)
+                elif view is not None:
+                    view.clear()
+                if result is not None and result.status != "complete" and not on_screen:
+                    self.show(result)  # an error follows, and what has arrived is worth seeing
+                self._on_screen = result if on_screen else None
+        if pressed:
+            raise Stopped(result)
+        return result
+
+    def show(self, result: FusionResult) -> None:
+        """Show a result, unless the view of its own run has just become it."""
+        on_screen, self._on_screen = self._on_screen, None
+        if result is on_screen:
+            return
+        if self.live and can_update(self.shell) and knows_widgets():
+            self._view_of(result).show(result)
+        else:
+            data, metadata = bundle(result)
+            display(data, metadata=metadata, raw=True)
+
+    def forget_screen(self, _info: object) -> None:
+        """A new cell begins: what the last one showed is to be shown again when asked for."""
+        self._on_screen = None
+
+    def _keep(self, result: FusionResult | None, out: str | None) -> None:
+        """Bind the result where the user looks for it, after an interrupt or an error too."""
+        if result is None:
+            return
+        self.last = result
+        if out is not None:
+            self.shell.user_ns[out] = result
+        if result.status != "complete":  # no value will reach the display hook
+            self.shell.displayhook.update_user_ns(result)
+
+    def _view(self, stop: asyncio.Event, skip: asyncio.Queue[str]) -> View | None:
+        if not self.live:
+            return None
+        if can_update(self.shell) and knows_widgets():
+            view = self._new_view()
+            view.stop, view.skip = stop, skip
+            view.begin()
+            return view
+        if not hasattr(self.shell, "kernel") and sys.stdout.isatty():
+            from nbfuse.notebook.terminal import TerminalView
+
+            return TerminalView()
+        return None
+
+    def _view_of(self, result: FusionResult) -> LiveView:
+        from nbfuse.notebook.clicks import votes_of
+
+        for view in self._views:
+            if view.result is not None and view.result.run == result.run:
+                return view
+        view = self._new_view()
+        view.feed.votes = votes_of(result)
+        return view
+
+    def _new_view(self) -> LiveView:
+        from nbfuse.notebook.clicks import hear
+        from nbfuse.notebook.live import LiveView  # anywidget takes half a second
+
+        while len(self._views) >= MOST_VIEWS:
+            self._views.popleft().close()
+        view = LiveView(lambda view, ask: hear(self, view, ask))
+        self._views.append(view)
+        return view
+
+
+def knows_widgets() -> bool:
+    """Whether a front end is there that shows widgets: a server's notebook, VS Code or Colab.
+
+    What runs a notebook without one (nbclient, papermill) would keep the widget in its file.
+    """
+    if os.environ.get("NBFUSE_LIVE", "").lower() in ("on", "1"):
+        return True
+    return "JPY_SESSION_NAME" in os.environ or lazy_front_end()
+
+
+def lazy_front_end() -> bool:
+    """Whether the front end loads a widget only from an output: VS Code and Colab do."""
+    return "VSCODE_PID" in os.environ or "google.colab" in sys.modules
+
+
+async def _listen(
+    events: AsyncGenerator[Event], heard: deque[Event], results: list[FusionResult]
+) -> None:
+    async with aclosing(events):
+        async for event in events:
+            heard.append(event)
+            if isinstance(event, RunFinished):
+                results.append(event.result)

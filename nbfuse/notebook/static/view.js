@@ -1,0 +1,394 @@
+// The view of a run: the fused answer on top, a tab for each member, then what there is to compare.
+
+const SIGNS = {
+  waiting: "○", thinking: "◌", writing: "●", complete: "✓", "cut off": "✂", partial: "✕",
+  failed: "✕", late: "◷", stopped: "■",
+};
+const NEAR_END = 24; // pixels from the end of a text at which one is still reading along
+
+/** A growing answer: blocks that have ended, and the text that follows them. */
+class Growing {
+  constructor(label) {
+    this.blocks = h("div");
+    this.tail = h("div", { class: "nbf-plain" });
+    this.tail.append("");
+    this.note = h("p", { class: "nbf-small", hidden: true });
+    this.el = h(
+      "div",
+      { class: "nbf-body", tabindex: 0, role: "region", "aria-label": label },
+      this.blocks, this.tail, this.note,
+    );
+    this.drawn = 0; // how many of its blocks are drawn,
+    this.drawing = 0; // and of which text
+  }
+
+  /** Draw what is new; whoever reads further up is left where he is. */
+  draw(text, cut) {
+    const { el } = this;
+    const follows = el.scrollHeight - el.scrollTop - el.clientHeight < NEAR_END;
+    if (text.drawing !== this.drawing) this.clear();
+    this.drawing = text.drawing;
+    for (const html of text.html.slice(this.drawn)) {
+      const block = h("div", { class: "nbf-block" });
+      block.innerHTML = html; // made harmless by the kernel: no other text becomes HTML
+      block.querySelectorAll("pre").forEach(addCopy);
+      block.querySelectorAll("a").forEach((link) => (link.target = "_blank"));
+      this.blocks.append(block);
+    }
+    this.drawn = text.html.length;
+    const node = this.tail.firstChild;
+    if (text.tail.startsWith(node.data)) node.appendData(text.tail.slice(node.data.length));
+    else node.data = text.tail;
+    this.note.hidden = !cut;
+    if (cut) this.note.textContent = `The first 100,000 of ${cut.toLocaleString("en")} characters; the result holds all.`;
+    if (follows && el.clientHeight) el.scrollTop = el.scrollHeight;
+  }
+
+  clear() {
+    this.blocks.replaceChildren();
+    this.drawn = 0;
+    this.tail.firstChild.data = "";
+  }
+}
+
+function addCopy(pre) {
+  const code = pre.textContent;
+  const button = h("button", { type: "button", class: "nbf-button nbf-copy" }, "Copy");
+  button.addEventListener("click", () => copy(code, button));
+  const box = h("div", { class: "nbf-code" });
+  pre.replaceWith(box);
+  box.append(pre, button);
+}
+
+let views = 0;
+
+class View {
+  /** `act` has what the kernel can be asked to do: stop, skip, vote, promote, rejudge. */
+  constructor(store, act) {
+    Object.assign(this, { store, act, id: `nbf${++views}-`, tabs: [], chosen: store.selected ?? 0 });
+    this.fused = new Growing("Fused answer");
+    this.fused.el.classList.add("nbf-fused");
+    this.build();
+    this.listener = (message) => this.update(message);
+    store.listeners.add(this.listener);
+    this.clock = setInterval(() => this.tick(), 250);
+    this.update({ whole: true });
+  }
+
+  destroy() {
+    clearInterval(this.clock);
+    this.store.listeners.delete(this.listener);
+    this.el.remove();
+  }
+
+  build() {
+    const button = (label, act, more = {}) =>
+      h("button", { type: "button", class: "nbf-button", onclick: act, ...more }, label);
+    this.headline = h("span", { class: "nbf-headline" });
+    this.status = h("span", { class: "nbf-status", role: "status" });
+    this.figures = h("span", { class: "nbf-figures" });
+    this.stop = button("Stop", () => this.act.stop(), { class: "nbf-button nbf-stop" });
+    this.why = h("p", { class: "nbf-why" });
+    this.notes = h("ul", { class: "nbf-notes" });
+    this.after = h(
+      "div",
+      { class: "nbf-after", hidden: true },
+      this.voteButton(thumb(), "This answer is good", "up", ""),
+      this.voteButton(thumb(true), "This answer is bad", "down", ""),
+      button("Copy", (event) => copy(this.store.texts[0].text, event.target)),
+      (this.opener = button("Judge again …", () => this.toggleForm(), { "aria-expanded": "false" })),
+    );
+    this.form = judgeForm(this);
+    this.list = h("div", { class: "nbf-tabs", role: "tablist", "aria-label": "Answers" });
+    keyboardTabs(this.list, () => this.tabs.map((tab) => tab.button), (i) => this.select(i));
+    this.panels = h("div", { class: "nbf-panels" });
+    const head = h(
+      "header",
+      { class: "nbf-head" },
+      h("strong", {}, "Fused answer"), this.headline, this.status, this.figures, this.stop,
+    );
+    const top = h("div", { class: "nbf-top" }, head, this.fused.el, this.why, this.notes, this.after, this.form);
+    this.el = h("section", { class: "nbf-view", "aria-label": "nbfuse" }, top, this.list, this.panels);
+    keepKeys(this.el);
+    rememberPlace(this.el);
+  }
+
+  voteButton(sign, label, vote, member) {
+    const node = h(
+      "button",
+      { type: "button", class: "nbf-button", "aria-label": label, title: label, "aria-pressed": "false" },
+      sign,
+    );
+    node.dataset.vote = `${member}\n${vote}`;
+    node.addEventListener("click", () => this.act.vote(vote, member));
+    return node;
+  }
+
+  /** Draw what `message` changes; all of it where it says `whole`. */
+  update(message) {
+    const { store } = this;
+    if (this.tabs.length !== store.members.length + 3) this.makeTabs();
+    const touched = message.whole || message.reset ? store.texts.keys() : (message.texts ?? []).map(([i]) => i);
+    for (const number of touched) {
+      const growing = number ? this.tabs[number - 1].growing : this.fused;
+      growing.draw(store.texts[number], store.cut[number]);
+    }
+    const running = store.running;
+    this.el.classList.toggle("nbf-running", running);
+    this.el.classList.toggle("nbf-empty", !store.texts[0].text);
+    this.stop.hidden = !running || store.gone;
+    this.after.hidden = running || store.gone;
+    if (message.whole || message.members || message.result || message.votes) this.drawTabs();
+    if (message.whole || message.result) this.drawResult();
+    this.status.textContent = store.gone ? "The kernel has gone" : (store.notice ?? `${store.status}`);
+    this.tick();
+  }
+
+  makeTabs() {
+    const { store } = this;
+    const members = store.members.map((member, i) => this.memberTab(member, i));
+    this.times = this.plainTab("Times", h("div"));
+    this.analysis = this.plainTab("Analysis", h("div"));
+    this.compare = new Compare(store);
+    this.comparing = this.plainTab("Compare", this.compare.el);
+    this.tabs = [...members, this.times, this.analysis, this.comparing];
+    this.list.replaceChildren(...this.tabs.map((tab) => tab.button));
+    this.panels.replaceChildren(...this.tabs.map((tab) => tab.panel));
+    this.select(Math.min(this.chosen, this.tabs.length - 1));
+  }
+
+  tab(label, ...content) {
+    const i = this.panels.childElementCount + (this.made = (this.made ?? 0) + 1);
+    const [name, panelName] = [`${this.id}tab${i}`, `${this.id}panel${i}`];
+    const button = h(
+      "button",
+      { type: "button", class: "nbf-tab", role: "tab", id: name, "aria-controls": panelName },
+      label,
+    );
+    const panel = h(
+      "div",
+      { class: "nbf-panel", role: "tabpanel", id: panelName, "aria-labelledby": name },
+      ...content,
+    );
+    button.addEventListener("click", () => this.select(this.tabs.findIndex((tab) => tab.button === button)));
+    return { button, panel };
+  }
+
+  plainTab(label, body) {
+    body.classList.add("nbf-body");
+    body.tabIndex = 0;
+    return { ...this.tab(label, body), body };
+  }
+
+  memberTab(member, i) {
+    const button = (label, act) =>
+      h("button", { type: "button", class: "nbf-button", onclick: act }, label);
+    const growing = new Growing(`Answer of ${member.name}`);
+    const sign = h("span", { class: "nbf-sign", "aria-hidden": "true" });
+    const about = h("span", { class: "nbf-small" });
+    const says = h("p", { class: "nbf-says", hidden: true });
+    const figures = h("span", { class: "nbf-small" });
+    const skip = button("Stop this one", () => this.act.skip(member.name));
+    const after = h(
+      "span",
+      { class: "nbf-after" },
+      this.voteButton(thumb(), `${member.name}: good`, "up", member.name),
+      this.voteButton(thumb(true), `${member.name}: bad`, "down", member.name),
+      this.voteButton("This was best", `${member.name} was best`, "best", member.name),
+      button("Use this answer", () => this.act.promote(member.name)),
+      button("Copy", (event) => copy(this.store.texts[i + 1].text, event.target)),
+    );
+    const bar = h("div", { class: "nbf-line" }, figures, skip, after);
+    const tab = this.tab(h("span", {}, sign, " ", member.name, " ", about), bar, says, growing.el);
+    return { ...tab, growing, sign, about, says, figures, skip, after };
+  }
+
+  /** What changes with a state: signs, words, which buttons there are. */
+  drawTabs() {
+    const { store } = this;
+    const votes = new Set((store.votes ?? []).map((pair) => pair.join("\n")));
+    for (const node of this.el.querySelectorAll("[data-vote]"))
+      node.setAttribute("aria-pressed", String(votes.has(node.dataset.vote)));
+    store.members.forEach((member, i) => {
+      const tab = this.tabs[i];
+      const best = store.result?.best.includes(member.name);
+      tab.sign.textContent = best ? "★" : SIGNS[member.state];
+      tab.button.dataset.state = member.state;
+      const calls = store.result?.calls[member.name] ?? [];
+      tab.says.textContent = [...calls, member.says].filter(Boolean).join("\n");
+      tab.says.hidden = !tab.says.textContent;
+      tab.skip.hidden = member.end !== null || !this.act.hears || store.gone;
+      tab.after.hidden = store.running || store.gone || !store.texts[i + 1].text;
+    });
+    const there = store.texts.filter((text) => text.text.trim()).length;
+    this.comparing.button.hidden = there < 2;
+  }
+
+  drawResult() {
+    const { store } = this;
+    const { result } = store;
+    this.headline.textContent = result ? result.headline : `${store.mode}, judged by ${short(store.judge)}`;
+    this.why.textContent = result?.reason ?? "";
+    this.notes.replaceChildren(...(result?.notes ?? []).map((note) => h("li", {}, note)));
+    const told = result && (result.analysis.length || result.positions.length);
+    this.analysis.button.hidden = !told;
+    if (told) this.analysis.body.replaceChildren(...analysis(this));
+    if (result) this.panels.style.minHeight = "";
+    if (this.tabs[this.chosen]?.button.hidden) this.select(0);
+    this.form.prepare();
+    this.drawChosen();
+  }
+
+  /** What changes with every moment. */
+  tick() {
+    const { store } = this;
+    if (store.running && store.gone) return;
+    this.figures.textContent = store.result
+      ? `${store.result.seconds} · ${store.result.price}`
+      : `${seconds(store.now())} · ${money(total(store))}`;
+    store.members.forEach((member, i) => {
+      const tab = this.tabs[i];
+      const rate = store.rate(i);
+      const took = member.end === null ? store.now() - member.begun : member.end - member.begun;
+      tab.about.textContent =
+        member.end === null ? (rate === null ? member.state : `${rate.toFixed(0)} tok/s`) : seconds(took);
+      if (i !== this.chosen) return;
+      const speed = rate === null ? null : `${member.tokens === null ? "≈ " : ""}${rate.toFixed(0)} tokens/s`;
+      const paid = `${money(store.cost(i))}${member.earlier ? " before" : ""}`;
+      const verdict = store.result?.rows[i]?.[4];
+      tab.figures.textContent = [verdict || member.state, seconds(took), speed, paid].filter(Boolean).join(" · ");
+    });
+    if (store.running && this.tabs[this.chosen] === this.times) this.drawChosen();
+  }
+
+  /** Draw the panel that is shown, where it is drawn as a whole. */
+  drawChosen() {
+    const tab = this.tabs[this.chosen];
+    if (tab === this.times) this.times.body.replaceChildren(timeline(this.store));
+    if (tab === this.comparing) this.compare.draw();
+  }
+
+  select(i) {
+    // no smaller than what was shown before: nothing below may jump
+    const least = this.store.running && this.tabs[i].panel.isConnected && this.shown;
+    this.panels.style.minHeight = least ? `${this.panels.offsetHeight}px` : "";
+    this.shown = true;
+    this.chosen = this.store.selected = i;
+    this.tabs.forEach((tab, k) => {
+      tab.button.setAttribute("aria-selected", String(k === i));
+      tab.button.tabIndex = k === i ? 0 : -1;
+      tab.panel.hidden = k !== i;
+    });
+    this.drawChosen();
+    this.tick();
+  }
+
+  /** Show a quote where the member said it. */
+  showQuote(name, quote) {
+    const i = this.store.members.findIndex((member) => member.name === name);
+    this.select(i);
+    const { growing, button } = this.tabs[i];
+    button.scrollIntoView?.({ block: "nearest" });
+    showQuote(growing.el, quote);
+    growing.el.focus({ preventScroll: true });
+  }
+
+  toggleForm() {
+    this.form.hidden = !this.form.hidden;
+    this.opener.setAttribute("aria-expanded", String(!this.form.hidden));
+    if (!this.form.hidden) this.form.querySelector("input").focus();
+  }
+}
+
+/** A thumb, drawn: not every machine has a font with one. */
+function thumb(down) {
+  const box = h("span", { class: `nbf-thumb${down ? " nbf-down" : ""}`, "aria-hidden": "true" });
+  box.innerHTML =
+    '<svg viewBox="0 0 16 16" width="14" height="14" fill="none" stroke="currentColor" stroke-width="1.3" stroke-linejoin="round">' +
+    '<path d="M5 7 8 1.5c1 0 1.8.8 1.6 2L9 6h4.2c.8 0 1.4.7 1.2 1.5l-1.2 5.6c-.1.6-.6 1-1.2 1H5zM5 7H2v7.1h3z"/></svg>';
+  return box;
+}
+
+function short(spec) {
+  return spec.replace(/^[a-z]+:/, "").split("@http")[0].split("/").at(-1);
+}
+
+function total(store) {
+  const costs = store.members.map((member, i) => (member.earlier ? 0 : store.cost(i)));
+  return costs.includes(null) ? null : costs.reduce((sum, cost) => sum + cost, 0);
+}
+
+/** The analysis: what was found under each heading, and who says it in which words. */
+function analysis(view) {
+  const { result } = view.store;
+  const quote = (member, words) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "nbf-quote",
+        title: `Show it in the answer of ${member}`,
+        onclick: () => view.showQuote(member, words),
+      },
+      `“${words}”`,
+    );
+  const voice = ([member, stance, quotes]) =>
+    h(
+      "li",
+      {},
+      h("span", { class: "nbf-member" }, member), stance ? ` ${stance} ` : " ",
+      ...quotes.map((words) => quote(member, words)),
+    );
+  const finding = ({ text, voices }) =>
+    h("li", {}, text, voices.length ? h("ul", {}, ...voices.map(voice)) : null);
+  const nodes = result.analysis.flatMap(([head, items]) => [
+    h("h4", {}, head),
+    h("ul", {}, ...items.map(finding)),
+  ]);
+  if (result.positions.length) {
+    const moved = result.positions.map(([member, what, why]) =>
+      h("li", {}, h("span", { class: "nbf-member" }, member), ` ${what} its answer. ${why}`),
+    );
+    nodes.push(h("h4", {}, "Debate"), h("ul", {}, ...moved));
+  }
+  if (result.unfound) nodes.push(h("p", { class: "nbf-small" }, result.unfound));
+  return nodes;
+}
+
+/** Judge again, from the answers that are there already. */
+function judgeForm(view) {
+  const known = h("datalist", { id: `${view.id}models` });
+  const judge = h("input", { type: "text", list: known.id, size: 28, spellcheck: "false" });
+  const modes = ["best-of", "merge", "debate"].map((name) => h("option", {}, name));
+  const mode = h("select", {}, ...modes);
+  const retry = h("input", { type: "checkbox" });
+  const who = h("span");
+  const again = h("label", {}, retry, " ask ", who, " again");
+  const form = h(
+    "form",
+    { class: "nbf-form", hidden: true, "aria-label": "Judge again" },
+    h("label", {}, "Judge ", judge, known),
+    h("label", {}, "Mode ", mode),
+    again,
+    h("button", { class: "nbf-button nbf-main" }, "Judge again"),
+    h("span", { class: "nbf-small" }, "The answers are not paid for again."),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    view.act.rejudge({ judge: judge.value.trim(), mode: mode.value, retry: retry.checked });
+    view.toggleForm();
+    view.opener.focus();
+  });
+  form.prepare = () => {
+    const { store } = view;
+    const specs = new Set([store.judge, ...store.members.map((member) => member.spec)]);
+    known.replaceChildren(...[...specs].map((spec) => h("option", { value: spec })));
+    judge.value = store.judge;
+    mode.value = store.mode;
+    const failed = store.result?.retry ?? [];
+    again.hidden = !failed.length;
+    retry.checked = false;
+    who.textContent = failed.join(", ");
+  };
+  return form;
+}

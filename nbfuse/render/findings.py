@@ -1,0 +1,64 @@
+"""An analysis as one reads it: what was found under each heading, who says it, in which words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nbfuse.core.types import Analysis, QuotedList
+
+
+class Voice(NamedTuple):
+    """A member behind a finding: what it holds, where members differ, and its own words."""
+
+    member: str
+    stance: str
+    quotes: tuple[str, ...]
+
+
+class Finding(NamedTuple):
+    """One item of the analysis."""
+
+    text: str
+    voices: tuple[Voice, ...] = ()
+
+
+def findings(analysis: Analysis) -> dict[str, list[Finding]]:
+    """The findings by heading, without headings under which there is nothing."""
+    said: dict[tuple[QuotedList, int, str], list[str]] = {}
+    for quote in analysis.quotes:
+        said.setdefault((quote.of, quote.item, quote.member), []).append(quote.text)
+
+    def voice(of: QuotedList, item: int, member: str, stance: str = "") -> Voice:
+        return Voice(member, stance, tuple(said.get((of, item, member), ())))
+
+    def quoted(of: QuotedList, item: int) -> tuple[Voice, ...]:
+        return tuple(voice(*key) for key in said if key[:2] == (of, item))
+
+    found = {
+        "All say": [
+            Finding(text, quoted("consensus", i)) for i, text in enumerate(analysis.consensus)
+        ],
+        "They differ": [
+            Finding(
+                c.topic, tuple(voice("contradictions", i, s.model, s.stance) for s in c.stances)
+            )
+            for i, c in enumerate(analysis.contradictions)
+        ],
+        "Only some say": [
+            Finding(p.point, tuple(voice("partial_coverage", i, model) for model in p.models))
+            for i, p in enumerate(analysis.partial_coverage)
+        ],
+        "Only one saw": [
+            Finding(u.insight, (voice("unique_insights", i, u.model),))
+            for i, u in enumerate(analysis.unique_insights)
+        ],
+        "Nobody covered": [Finding(text) for text in analysis.blind_spots],
+    }
+    return {head: items for head, items in found.items() if items}
+
+
+def unfound(analysis: Analysis) -> str:
+    """What is said of quotes that were left out."""
+    count = analysis.unfound
+    are = "quote of the judge is" if count == 1 else "quotes of the judge are"
+    return f"{count} {are} not in the answers, and left out."
