@@ -266,9 +266,14 @@ def running() -> Iterator[LookAlike]:
         listening.close()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
+        await asyncio.sleep(0.01)  # for them to end
+
+    def work() -> None:
+        loop.run_until_complete(serve())
+        loop.close()
 
     stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     assert ready.wait(10)
     try:
@@ -277,8 +282,6 @@ def running() -> Iterator[LookAlike]:
         server.quiet()
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
-        loop.run_until_complete(asyncio.sleep(0.01))
-        loop.close()
 
 
 def verdict(best: Callable[[str], str], **more: object) -> Callable[[dict], Say]:

@@ -85,7 +85,7 @@ def headline(result: FusionResult) -> str:
     """In a few words: how the fused answer came about."""
     verdict = result.verdict
     source = ", ".join(filter(None, dict.fromkeys(verdict.parts))) or verdict.best
-    said = result.mode
+    said: str = result.mode
     if verdict.decided_by != result.mode:
         said += f": {verdict.decided_by}"
     if source:

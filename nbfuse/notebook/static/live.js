@@ -1,8 +1,10 @@
 // The widget. It shows itself over the saved form of its run: what a notebook holds is always the
 // static HTML, and while this kernel lives the view stands in its place.
 
+const GONE = ["restarting", "autorestarting", "terminating", "dead"];
+
 export default () => {
-  let store, act, whenGone;
+  let store, act;
 
   /** Ask the kernel; it hears while a cell runs only where it has subshells. */
   function actions(model) {
@@ -38,14 +40,17 @@ export default () => {
         } else if (!store.apply(message)) model.send({ hello: true });
       });
       const graft = new Graft(`nbfuse-view-${model.get("view")}`, () => new View(store, act));
-      return () => {
+      const gone = () => {
+        store.gone = true;
         // a run that was cut off stays to be read; a finished one is in its saved form
         if (store.result) graft.end();
-        else {
-          store.gone = true;
-          store.tell({ whole: true });
-        }
+        else store.tell({ whole: true });
       };
+      // a kernel that is started again leaves its widgets alone
+      model.widget_manager?.kernel?.statusChanged?.connect((_, status) => {
+        if (GONE.includes(status)) gone();
+      });
+      return gone;
     },
 
     render({ el }) {

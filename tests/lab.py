@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 # The status icon says idle before the kernel is connected, and a run sent then is lost.
@@ -43,6 +45,13 @@ RUN = """(i) => {
     notebook.deselectAll();
     window.jupyterapp.commands.execute('notebook:run-cell');
 }"""
+WRITE = """(cells) => {
+    const notebook = window.jupyterapp.shell.currentWidget.content.model.sharedModel;
+    notebook.transact(() => {
+        notebook.deleteCellRange(0, notebook.cells.length);
+        notebook.insertCells(0, cells.map((source) => ({ cell_type: 'code', source })));
+    });
+}"""
 ENDED = """(i) => {
     const cell = document.querySelectorAll('.jp-Notebook .jp-CodeCell')[i];
     return /\\[\\d+\\]/.test(cell.querySelector('.jp-InputPrompt').textContent);
@@ -55,8 +64,13 @@ DARK = {"@jupyterlab/apputils-extension/themes": {"theme": "JupyterLab Dark"}}
 
 
 @contextmanager
-def server(root: Path, home: Path, app: str = "lab", dark: bool = False) -> Iterator[str]:
-    """A JupyterLab (or Notebook 7) that shows the files of `root`; yields its address."""
+def server(
+    root: Path, home: Path, environment: Mapping[str, str], app: str = "lab", dark: bool = False
+) -> Iterator[str]:
+    """A JupyterLab (or Notebook 7) that shows the files of `root`; yields its address.
+
+    `environment` is for its kernels, on top of this process's own.
+    """
     for plugin, values in (SETTINGS | (DARK if dark else {})).items():
         file = home / "settings" / f"{plugin}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +94,7 @@ def server(root: Path, home: Path, app: str = "lab", dark: bool = False) -> Iter
     log = home / "log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            command, env=os.environ | folders, stdout=file, stderr=subprocess.STDOUT
+            command, env=os.environ | folders | environment, stdout=file, stderr=subprocess.STDOUT
         )
     try:
         _wait(f"http://127.0.0.1:{port}/api", process, log)
@@ -124,12 +138,18 @@ def write_notebook(path: Path, cells: Sequence[str]) -> None:
 class Notebook:
     """A notebook that is open in a page."""
 
-    def __init__(self, page: Page, address: str, name: str, app: str = "lab") -> None:
-        self.page = page
+    def __init__(self, page: Page, address: str, path: Path, app: str = "lab") -> None:
+        self.page, self.path = page, path
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
         where = {"lab": "doc/tree", "notebook": "notebooks"}[app]
-        page.goto(f"{address}/{where}/{name}", wait_until="domcontentloaded")
+        page.goto(f"{address}/{where}/{path.name}", wait_until="domcontentloaded")
         page.wait_for_selector(".jp-NotebookPanel-notebook .jp-Cell", timeout=60_000)
         page.evaluate(READY)
+
+    def write(self, *cells: str) -> None:
+        """Put these code cells in place of all that there are."""
+        self.page.evaluate(WRITE, list(cells))
 
     def run(self, i: int, wait: bool = True) -> Locator:
         """Run code cell number `i` and give its outputs."""
@@ -147,6 +167,18 @@ class Notebook:
         """The outputs of code cell number `i`."""
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(i).locator(".jp-OutputArea")
 
-    def save(self) -> None:
-        """Write the file."""
+    def shut_down(self) -> None:
+        """End the kernel, where the page has not been closed."""
+        if not self.page.is_closed():
+            self.page.evaluate(
+                "() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()"
+            )
+
+    def view(self, i: int) -> Locator:
+        """The live view of code cell number `i`."""
+        return self.output(i).locator(".nbf-view")
+
+    def save(self) -> list[dict]:
+        """Write the file; its cells."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        return nbformat.read(self.path, as_version=4).cells
