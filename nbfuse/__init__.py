@@ -14,12 +14,15 @@ from nbfuse.core.types import Answer, FusionResult, from_json, to_json
 if typing.TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbfuse.notebook.pool_widget import PoolWidget
+
 __all__ = [
     "Answer",
     "FusionResult",
     "NbfuseError",
     "NoAnswerError",
     "Pool",
+    "PoolWidget",
     "Stopped",
     "__version__",
     "allow_nested",
@@ -33,6 +36,14 @@ __all__ = [
     "to_json",
     "unload_ipython_extension",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "PoolWidget":  # anywidget takes half a second, for whoever needs a widget
+        from nbfuse.notebook.pool_widget import PoolWidget
+
+        return PoolWidget
+    raise AttributeError(f"module 'nbfuse' has no attribute {name!r}")
 
 
 def load_ipython_extension(ip: InteractiveShell) -> None:

@@ -107,6 +107,12 @@ def make_pool(settings: Mapping[str, object]) -> Pool:
         ) from None
 
 
+def pool_settings(pool: Pool) -> dict[str, object]:
+    """The fields of a pool as JSON holds them."""
+    settings: dict[str, object] = msgspec.json.decode(msgspec.json.encode(pool))
+    return settings
+
+
 def _dollars(value: str | float) -> Decimal:
     try:
         return Decimal(str(value))

@@ -13,9 +13,9 @@ from nbfuse._version import __version__
 from nbfuse.core.errors import no_answer
 from nbfuse.core.events import Event, RunFinished, RunPlanned, TokenPrice
 from nbfuse.core.fence import stay_inside
-from nbfuse.core.pool import Pool
+from nbfuse.core.pool import Pool, pool_settings
 from nbfuse.core.stamp import now
-from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict, to_json
+from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict
 from nbfuse.fusion.ahead import Ahead
 from nbfuse.fusion.candidates import candidates
 from nbfuse.fusion.dispatch import Dispatch
@@ -135,7 +135,7 @@ def announcement(plan: Plan, started_at: str = "") -> RunPlanned:
         prices=tuple(map(_token_price, plan.members)),
         parts=plan.parts,
         notes=plan.notes,
-        settings=_settings(plan),
+        settings=pool_settings(plan.pool),
         started_at=started_at,
     )
 
@@ -145,12 +145,6 @@ def _token_price(member: Member) -> TokenPrice | None:
     if member.provider.local:
         return TokenPrice(Decimal(0), Decimal(0))
     return None if prompt is None or completion is None else TokenPrice(prompt, completion)
-
-
-def _settings(plan: Plan) -> dict[str, object]:
-    """The pool's own, as JSON holds them."""
-    settings: dict[str, object] = msgspec.json.decode(to_json(plan.pool))
-    return settings
 
 
 def _result(
@@ -170,7 +164,7 @@ def _result(
         positions=outcome.positions,
         parts=run.plan.parts,
         pool=run.plan.pool.name,
-        settings=_settings(run.plan),
+        settings=pool_settings(run.plan.pool),
         judge=run.plan.judge.spec,
         status=status,
         notes=tuple(run.notes),

@@ -24,6 +24,7 @@ from nbfuse.core.types import Answer, FusionResult, Verdict, from_json, to_json
 from nbfuse.ledger.file import opened
 from nbfuse.paths import data_folder
 
+LEAST_TOKENS, LATEST = 16, 500  # of an answer that tells a speed; answers that are looked at
 LEAST_OF_A_NAME = 4  # letters of a run's name that stand for the whole
 
 Vote = Literal["up", "down", "best"]
@@ -173,6 +174,18 @@ class Ledger:
         """What the user thinks of a run's answers, as (member, vote)."""
         with opened(self.path) as file:
             return _votes(file, run)
+
+    def rates(self) -> dict[str, float]:
+        """Tokens a second of each model, waiting included, over the latest answers."""
+        latest = (
+            "SELECT spec, SUM(tokens) / SUM(seconds) AS rate FROM (SELECT * FROM answers WHERE"
+            f" tokens >= {LEAST_TOKENS} AND seconds > 0 ORDER BY rowid DESC LIMIT {LATEST})"
+            " GROUP BY spec"
+        )
+        if not self.path.exists():
+            return {}
+        with opened(self.path) as file:
+            return {row["spec"]: row["rate"] for row in file.execute(latest)}
 
     def clear(self, older_days: float = 0.0) -> int:
         """Forget all runs that began more than `older_days` ago; how many these were."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nbfuse.api import promote
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+
+from nbfuse.api import choose, promote
 from nbfuse.config import history
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult
 from nbfuse.ledger.ledger import Ledger, is_vote
 from nbfuse.notebook.runner import runner
+from nbfuse.notebook.saved import can_update, knows_widgets
 from nbfuse.options import HelpShown, Parser, add_history_options
+from nbfuse.render.pool import pool_text
 
 HELP = """\
 %%fuse [options]        ask a pool what stands below the line
@@ -19,7 +24,7 @@ HELP = """\
 %fuse models --local    those of this machine: size, whether they fit, licence, speed
 %fuse fit MODEL         how a local model fits into memory, here and on small machines
 %fuse pull MODEL        fetch the weights of a local model (--vision: and its part for pictures)
-%fuse pool              pools by name, and the default
+%fuse pool [NAME]       put a pool together by clicking (--list: the pools by name)
 %fuse last              the last result again
 %fuse rejudge           judge the last answers again: --judge, --mode; --retry asks who had failed
 %fuse promote MEMBER    take a member's answer as the result
@@ -65,7 +70,9 @@ def run_command(
             found, troubles = runner.run(report.known_models(" ".join(search)))
             _print_columns([report.MODEL_HEADS, *(report.model_row(*one) for one in found)])
             print("\n".join(troubles))
-        case ["pool" | "pools"]:
+        case ["pool", *name] if len(name) < 2 and name != ["--list"]:
+            _show_pool(*name)
+        case ["pool", "--list"]:
             print(report.pools_text())
         case ["history", *rest]:
             return _history(rest)
@@ -75,7 +82,7 @@ def run_command(
             return promote(_known(last), member)
         case ["last"]:
             return _known(last)
-        case ["pool" | "pools" | "last" | "help" as word, *rest]:
+        case ["pool" | "last" | "help" as word, *rest]:
             raise ConfigError(f"%fuse {word} takes no {' '.join(rest)!r}.", f"Try: %fuse {word}")
         case ["pull" | "fit" as word, *_]:
             raise ConfigError(
@@ -89,6 +96,16 @@ def run_command(
                 hint = f"{did_you_mean(word, COMMANDS)} {hint}"
             raise ConfigError(f"%fuse has no command {word!r}.", hint)
     return None
+
+
+def _show_pool(name: str | None = None) -> None:
+    shell = get_ipython()
+    if shell is not None and can_update(shell) and knows_widgets():
+        from nbfuse.notebook.pool_widget import PoolWidget
+
+        display(PoolWidget(name))
+    else:
+        print(pool_text(choose(name, {})))
 
 
 def _history(words: Sequence[str]) -> FusionResult | None:

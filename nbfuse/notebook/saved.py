@@ -1,6 +1,9 @@
-"""What a notebook keeps of a run: three static forms, and what is said of it beside them."""
+"""What a notebook keeps of a run: three static forms; and what its front end can show beside."""
 
 from __future__ import annotations
+
+import os
+import sys
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
@@ -38,3 +41,18 @@ def bundle(result: FusionResult, view: str = "") -> tuple[dict[str, str], dict[s
 def can_update(ip: InteractiveShell) -> bool:
     """Whether a display can be changed after it was shown: a kernel's can, captured ones can't."""
     return hasattr(ip, "kernel") and not isinstance(ip.display_pub, CapturingDisplayPublisher)
+
+
+def knows_widgets() -> bool:
+    """Whether a front end is there that shows widgets: a server's notebook, VS Code or Colab.
+
+    What runs a notebook without one (nbclient, papermill) would keep the widget in its file.
+    """
+    if os.environ.get("NBFUSE_LIVE", "").lower() in ("on", "1"):
+        return True
+    return "JPY_SESSION_NAME" in os.environ or lazy_front_end()
+
+
+def lazy_front_end() -> bool:
+    """Whether the front end loads a widget only from an output: VS Code and Colab do."""
+    return "VSCODE_PID" in os.environ or "google.colab" in sys.modules

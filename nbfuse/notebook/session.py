@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 import typing
@@ -19,7 +18,7 @@ from nbfuse.core.errors import Stopped
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook.runner import interrupts_call, runner
-from nbfuse.notebook.saved import bundle, can_update
+from nbfuse.notebook.saved import bundle, can_update, knows_widgets
 
 if typing.TYPE_CHECKING:
     from nbfuse.notebook.live import LiveView
@@ -157,21 +156,6 @@ class Session:
         view = LiveView(lambda view, ask: hear(self, view, ask))
         self._views.append(view)
         return view
-
-
-def knows_widgets() -> bool:
-    """Whether a front end is there that shows widgets: a server's notebook, VS Code or Colab.
-
-    What runs a notebook without one (nbclient, papermill) would keep the widget in its file.
-    """
-    if os.environ.get("NBFUSE_LIVE", "").lower() in ("on", "1"):
-        return True
-    return "JPY_SESSION_NAME" in os.environ or lazy_front_end()
-
-
-def lazy_front_end() -> bool:
-    """Whether the front end loads a widget only from an output: VS Code and Colab do."""
-    return "VSCODE_PID" in os.environ or "google.colab" in sys.modules
 
 
 async def _listen(

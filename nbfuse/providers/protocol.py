@@ -17,6 +17,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     `repeatable` tells that the same seed is promised to be the same answer, `remembers` that a
     prompt which begins like an earlier one is read on from where they part, at no price.
     `vision` tells whether it sees pictures, None where that is not known.
+    `zdr` tells whether some server of it keeps nothing of what it is asked (zero data retention).
     `temperature` is the one it is used with where nobody asks for another; `missing` says why a
     model can't be asked, where that is known.
     `form` tells how it may judge: `full` with a rubric and a JSON schema, `compact` with one short
@@ -34,6 +35,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     repeatable: bool = False
     remembers: bool = False
     vision: bool | None = None
+    zdr: bool | None = None
     temperature: float | None = None
     form: Literal["full", "compact", "none"] = "full"
     check: str = ""

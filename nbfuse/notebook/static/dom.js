@@ -12,9 +12,19 @@ function h(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Write a text where it is another: the same text written again is drawn again. */
+function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 /** A duration for people, as the saved form writes it. */
 function seconds(value) {
   return value < 9.995 ? `${value.toFixed(2)} s` : `${Math.round(value)} s`;
+}
+
+/** A duration that still grows. */
+function tenths(value) {
+  return `${value.toFixed(1)} s`;
 }
 
 /** US dollars for people; a question mark for unknown. */

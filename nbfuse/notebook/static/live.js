@@ -1,8 +1,6 @@
 // The widget. It shows itself over the saved form of its run: what a notebook holds is always the
 // static HTML, and while this kernel lives the view stands in its place.
 
-const GONE = ["restarting", "autorestarting", "terminating", "dead"];
-
 export default () => {
   let store, act;
 
@@ -46,11 +44,7 @@ export default () => {
         if (store.result) graft.end();
         else store.tell({ whole: true });
       };
-      // a kernel that is started again leaves its widgets alone
-      model.widget_manager?.kernel?.statusChanged?.connect((_, status) => {
-        if (GONE.includes(status)) gone();
-      });
-      return gone;
+      return whenGone(model, gone);
     },
 
     render({ el }) {
@@ -60,42 +54,3 @@ export default () => {
     },
   };
 };
-
-/** Puts a view over each element of a class, also over one that is made anew. */
-class Graft {
-  constructor(name, make) {
-    this.found = document.getElementsByClassName(name);
-    this.make = make;
-    this.views = new Map(); // by the element that they stand over
-    this.observer = new MutationObserver(() => this.look());
-    this.observer.observe(document.body, { childList: true, subtree: true });
-    this.look();
-  }
-
-  look() {
-    if ([...this.found].every((saved) => this.views.get(saved)?.el.isConnected)) return;
-    const orphans = [...this.views].filter(([saved]) => !saved.isConnected);
-    for (const saved of this.found) {
-      let view = this.views.get(saved);
-      if (!view) {
-        const [before, orphan] = orphans.pop() ?? [null, this.make()];
-        if (before) this.views.delete(before);
-        this.views.set(saved, (view = orphan));
-      }
-      if (!view.el.isConnected) {
-        saved.after(view.el);
-        view.el.restorePlace();
-      }
-      saved.hidden = true;
-    }
-  }
-
-  end() {
-    this.observer.disconnect();
-    for (const [saved, view] of this.views) {
-      saved.hidden = false;
-      view.destroy();
-    }
-  }
-}
-

@@ -71,7 +71,7 @@ class View {
     this.build();
     this.listener = (message) => this.update(message);
     store.listeners.add(this.listener);
-    this.clock = setInterval(() => this.tick(), 250);
+    this.clock = setInterval(() => this.tick(), 500);
     this.update({ whole: true });
   }
 
@@ -128,11 +128,11 @@ class View {
   update(message) {
     const { store } = this;
     if (this.tabs.length !== store.members.length + 3) this.makeTabs();
-    const touched = message.whole || message.reset ? store.texts.keys() : (message.texts ?? []).map(([i]) => i);
-    for (const number of touched) {
-      const growing = number ? this.tabs[number - 1].growing : this.fused;
-      growing.draw(store.texts[number], store.cut[number]);
-    }
+    const all = message.whole || message.reset || message.result;
+    const touched = all ? [...store.texts.keys()] : (message.texts ?? []).map(([i]) => i);
+    if (touched.includes(0)) this.fused.draw(store.texts[0], store.cut[0]);
+    // who is hidden is drawn when he is shown: of eight growing texts one sees one
+    if (touched.includes(this.chosen + 1)) this.drawText();
     const running = store.running;
     this.el.classList.toggle("nbf-running", running);
     this.el.classList.toggle("nbf-empty", !store.texts[0].text);
@@ -140,8 +140,15 @@ class View {
     this.after.hidden = running || store.gone;
     if (message.whole || message.members || message.result || message.votes) this.drawTabs();
     if (message.whole || message.result) this.drawResult();
-    this.status.textContent = store.gone ? "The kernel has gone" : (store.notice ?? `${store.status}`);
-    this.tick();
+    const status = store.gone ? "The kernel has gone" : (store.notice ?? store.status);
+    put(this.status, status);
+    if (message.whole || message.members) this.tick();
+  }
+
+  /** Draw the member's text that is shown, where it is one. */
+  drawText() {
+    const { growing } = this.tabs[this.chosen];
+    growing?.draw(this.store.texts[this.chosen + 1], this.store.cut[this.chosen + 1]);
   }
 
   makeTabs() {
@@ -242,21 +249,23 @@ class View {
   /** What changes with every moment. */
   tick() {
     const { store } = this;
-    if (store.running && store.gone) return;
-    this.figures.textContent = store.result
+    if (!this.el.isConnected || (store.running && store.gone)) return;
+    const figures = store.result
       ? `${store.result.seconds} · ${store.result.price}`
-      : `${seconds(store.now())} · ${money(total(store))}`;
+      : `${tenths(store.now())} · ${money(total(store))}`;
+    put(this.figures, figures);
     store.members.forEach((member, i) => {
       const tab = this.tabs[i];
       const rate = store.rate(i);
       const took = member.end === null ? store.now() - member.begun : member.end - member.begun;
-      tab.about.textContent =
-        member.end === null ? (rate === null ? member.state : `${rate.toFixed(0)} tok/s`) : seconds(took);
+      const pace = rate === null ? member.state : `${rate.toFixed(0)} tok/s`;
+      put(tab.about, member.end === null ? pace : seconds(took));
       if (i !== this.chosen) return;
       const speed = rate === null ? null : `${member.tokens === null ? "≈ " : ""}${rate.toFixed(0)} tokens/s`;
       const paid = `${money(store.cost(i))}${member.earlier ? " before" : ""}`;
       const verdict = store.result?.rows[i]?.[4];
-      tab.figures.textContent = [verdict || member.state, seconds(took), speed, paid].filter(Boolean).join(" · ");
+      const time = member.end === null ? tenths(took) : seconds(took);
+      put(tab.figures, [verdict || member.state, time, speed, paid].filter(Boolean).join(" · "));
     });
     if (store.running && this.tabs[this.chosen] === this.times) this.drawChosen();
   }
@@ -266,6 +275,7 @@ class View {
     const tab = this.tabs[this.chosen];
     if (tab === this.times) this.times.body.replaceChildren(timeline(this.store));
     if (tab === this.comparing) this.compare.draw();
+    this.drawText();
   }
 
   select(i) {

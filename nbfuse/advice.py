@@ -1,0 +1,116 @@
+"""What is to be expected of a pool before it is asked: price, time, and what speaks against it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError
+from nbfuse.core.pool import Pool, expand
+from nbfuse.core.types import Price
+from nbfuse.fusion.plan import LONG_ANSWER, Plan, make_plan, tokens_in
+from nbfuse.ledger.ledger import Ledger
+from nbfuse.local.speeds import speeds
+from nbfuse.providers.registry import openrouter_key
+
+QUESTION = "What should one know about this, and why? " * 20  # some 200 tokens: a typical prompt
+ANSWER = 400  # tokens of a typical answer
+JUDGING = {"best-of": 200, "merge": 800, "debate": 600}  # tokens that the judge writes
+# by what a name begins with: who made the model
+_FAMILIES = {
+    "mistral": ("mistral", "ministral", "mixtral", "codestral", "magistral", "pixtral"),
+    "openai": ("gpt", "o1", "o3", "o4", "chatgpt"),
+    "anthropic": ("claude",),
+    "google": ("gemini", "gemma"),
+    "meta": ("llama",),
+}
+
+
+class Advice(NamedTuple):
+    """Of a typical run: US dollars, seconds (None: not known), and warnings for people."""
+
+    price: Price
+    seconds: float | None
+    warnings: tuple[str, ...]
+
+
+async def advise(pool: Pool, measured: Mapping[str, float] | None = None) -> Advice:
+    """Price and time of a typical run of `pool`, and what speaks against it; raises nothing.
+
+    `measured` are tokens a second by spec that are fresher than the history's.
+    """
+    warnings = list(_warnings(pool))
+    try:
+        plan = await make_plan(QUESTION, pool)
+    except NbfuseError as error:
+        return Advice(Price(None, None), None, (*warnings, f"{error.message} {error.hint}".strip()))
+    warnings += [*plan.notes, *_too_small(plan)]
+    warnings += [m.info.missing for m in plan.members if m.info.missing]
+    return Advice(plan.price, _seconds(plan, known_rates() | dict(measured or {})), tuple(warnings))
+
+
+def known_rates() -> dict[str, float]:
+    """Tokens a second, waiting included, of each model that is remembered to have answered here."""
+    known = {f"local:{name}": rate for name, rate in speeds().items()}
+    try:
+        return known | Ledger().rates()
+    except LedgerError:
+        return known
+
+
+def family(spec: str) -> str:
+    """Who made a model, as far as its name tells."""
+    scheme, _, rest = spec.partition(":")
+    name = rest.partition("@http")[0].lower()
+    if scheme == "openrouter":
+        return name.lstrip("~").partition("/")[0]
+    last = name.rpartition("/")[2]
+    for maker, beginnings in _FAMILIES.items():
+        if last.startswith(beginnings):
+            return maker
+    return re.split(r"[^a-z]", last)[0] or last
+
+
+def _warnings(pool: Pool) -> Iterator[str]:
+    specs = expand(pool.members)
+    families = Counter(map(family, dict.fromkeys(specs)))
+    for name, count in families.items():
+        if count >= 3 and name != "tiny":  # those know different things
+            yield f"{count} models of one family ({name}) tend to make the same mistakes."
+    asked = (*specs, pool.judge or specs[0])
+    try:
+        if openrouter_key() is None and any(spec.startswith("openrouter:") for spec in asked):
+            yield "There is no key for OpenRouter: set OPENROUTER_API_KEY."
+    except ConfigError as error:
+        yield f"{error.message} {error.hint}"
+
+
+def _too_small(plan: Plan) -> Iterator[str]:
+    """The judge reads the question and all the answers."""
+    room, longest = plan.judge.info.context, plan.pool.max_tokens or LONG_ANSWER
+    needed = tokens_in(QUESTION) + len(plan.members) * longest
+    if room is not None and plan.judge.info.form == "full" and needed > room:
+        yield (
+            f"{plan.judge.label} takes {room:,} tokens; {len(plan.members)} answers may have "
+            f"{needed:,}: set max_tokens, or choose a judge that takes more."
+        )
+
+
+def _seconds(plan: Plan, rates: Mapping[str, float]) -> float | None:
+    """As long as the last answer takes that is waited for, and then the judge."""
+
+    def takes(spec: str, tokens: int) -> float | None:
+        rate = rates.get(spec)
+        return None if rate is None else tokens / rate
+
+    length = min(ANSWER, plan.pool.max_tokens or ANSWER)
+    times = [takes(member.spec, length) for member in plan.members]
+    known = sorted(time for time in times if time is not None)
+    judge = takes(plan.judge.spec, JUDGING[plan.pool.mode])
+    if judge is None or len(known) < plan.quorum:
+        return None
+    enough = known[plan.quorum - 1]
+    grace = plan.pool.grace_s if plan.pool.grace_s is not None else min(max(1, enough / 4), 5)
+    return min(known[-1], enough + grace, plan.pool.deadline_s) + judge

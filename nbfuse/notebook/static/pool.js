@@ -1,0 +1,337 @@
+// The pool widget: members found by typing and put in order, a judge, limits, and what it will cost.
+
+const MOST_FOUND = 40; // lines of the list: who wants more types another letter
+const FIELDS = [
+  // name, label, kind, what stands for "not set"
+  ["quorum", "Quorum", "int", "more than half"],
+  ["deadline_s", "Deadline, s", "float", "300"],
+  ["budget", "Budget, US $", "money", "none"],
+  ["temperature", "Temperature", "float", "the model's own"],
+  ["max_tokens", "Longest answer, tokens", "int", "the model's own"],
+];
+const MODE_HELP = {
+  "best-of": "the best answer, word for word",
+  merge: "one answer written from all",
+  debate: "they challenge each other, then the judge decides",
+};
+let pools = 0;
+
+class PoolView {
+  constructor(model) {
+    this.model = model;
+    this.id = `nbfp${++pools}-`;
+    this.build();
+    this.draw = this.draw.bind(this);
+    for (const name of ["settings", "models", "told"]) model.on(`change:${name}`, this.draw);
+    this.draw();
+  }
+
+  destroy() {
+    for (const name of ["settings", "models", "told"]) this.model.off(`change:${name}`, this.draw);
+    this.el.remove();
+  }
+
+  get settings() {
+    return this.model.get("settings");
+  }
+
+  get told() {
+    return this.model.get("told");
+  }
+
+  /** Change settings, here and in Python. */
+  set(changes) {
+    this.model.set("settings", { ...this.settings, ...changes });
+    this.model.save_changes();
+  }
+
+  build() {
+    const button = (label, act, more = {}) =>
+      h("button", { type: "button", class: "nbf-button", onclick: act, ...more }, label);
+    this.name = h("input", { type: "text", size: 14, spellcheck: "false", placeholder: "name" });
+    this.name.addEventListener("change", () => this.set({ name: this.name.value.trim() }));
+    this.load = h("select", { "aria-label": "Load a pool" });
+    this.load.addEventListener("change", () => this.model.send({ load: this.load.value }));
+    this.status = h("span", { class: "nbf-status", role: "status" });
+    const head = h(
+      "header",
+      { class: "nbf-head" },
+      h("label", {}, h("strong", {}, "Pool "), this.name),
+      button("Save", () => this.model.send({ save: true })),
+      this.load,
+      this.status,
+    );
+    this.list = h("ol", { class: "nbf-members", "aria-label": "Members" });
+    this.search = searchBox(this, (spec) => this.add(spec));
+    const left = h(
+      "div",
+      { class: "nbf-left" },
+      h("h4", {}, "Members"), this.list, this.search,
+    );
+    this.el = h(
+      "section",
+      { class: "nbf-view nbf-pool", "aria-label": "nbfuse pool" },
+      head,
+      h("div", { class: "nbf-columns" }, left, this.buildRight()),
+      this.buildFoot(button),
+    );
+    keepKeys(this.el);
+    rememberPlace(this.el);
+  }
+
+  buildRight() {
+    const field = (label, input) => h("label", { class: "nbf-field" }, h("span", {}, label), input);
+    this.known = h("datalist", { id: `${this.id}judges` });
+    this.judge = h("input", { type: "text", list: this.known.id, spellcheck: "false", placeholder: "the first member" });
+    this.judge.addEventListener("change", () => this.set({ judge: this.judge.value.trim() || null }));
+    this.mode = h("select", {});
+    this.mode.addEventListener("change", () => this.set({ mode: this.mode.value }));
+    this.modeHelp = h("small", { class: "nbf-small" });
+    this.anchor = h("select", {});
+    this.anchor.addEventListener("change", () => this.set({ anchor: this.anchor.value || null }));
+    this.inputs = Object.fromEntries(
+      FIELDS.map(([name, , kind, placeholder]) => {
+        const input = h("input", { type: "text", inputmode: "decimal", placeholder, size: 10 });
+        input.addEventListener("change", () => this.setNumber(name, kind, input.value.trim()));
+        return [name, input];
+      }),
+    );
+    this.system = h("textarea", { rows: 2, placeholder: "none" });
+    this.system.addEventListener("change", () => this.set({ system: this.system.value.trim() || null }));
+    this.localOnly = h("input", { type: "checkbox" });
+    this.localOnly.addEventListener("change", () => this.set({ local_only: this.localOnly.checked }));
+    return h(
+      "div",
+      { class: "nbf-right" },
+      h("h4", {}, "Fusing"),
+      field("Mode", this.mode), this.modeHelp,
+      field("Judge", h("span", {}, this.judge, this.known)),
+      field("Trusted most", this.anchor),
+      ...FIELDS.map(([name, label]) => field(label, this.inputs[name])),
+      field("System prompt", this.system),
+      h("label", { class: "nbf-check" }, this.localOnly, " nothing leaves this machine"),
+    );
+  }
+
+  buildFoot(button) {
+    this.estimate = h("p", { class: "nbf-estimate" });
+    this.warnings = h("ul", { class: "nbf-warnings", "aria-label": "Warnings" });
+    this.python = button("Copy as Python", (event) => copy(this.told.python, event.target));
+    this.cell = button("Copy as a %%fuse line", (event) => copy(this.told.cell, event.target));
+    return h(
+      "footer",
+      { class: "nbf-foot" },
+      this.estimate, this.warnings,
+      h(
+        "div",
+        { class: "nbf-after" },
+        button("Test", () => this.model.send({ test: true }), { class: "nbf-button nbf-main", title: "One short question to every member" }),
+        this.python, this.cell,
+      ),
+    );
+  }
+
+  /** Show the settings, and what Python says of them. */
+  draw() {
+    const { settings, told } = this;
+    const show = (input, value) => {
+      if (document.activeElement !== input) input.value = value ?? "";
+    };
+    show(this.name, settings.name);
+    show(this.judge, settings.judge);
+    show(this.system, settings.system);
+    for (const [name] of FIELDS) show(this.inputs[name], name === "deadline_s" && settings[name] === 300 ? "" : settings[name]);
+    this.localOnly.checked = Boolean(settings.local_only);
+    options(this.mode, told.modes ?? [], settings.mode);
+    this.modeHelp.textContent = MODE_HELP[settings.mode] ?? "";
+    options(this.anchor, ["", ...new Set(settings.members)], settings.anchor ?? "", "the first member");
+    options(this.load, ["", ...(told.names ?? [])], "", "Load …");
+    const specs = this.model.get("models").map((one) => one.spec);
+    this.known.replaceChildren(...specs.map((spec) => h("option", { value: spec })));
+    this.drawMembers();
+    const status = told.error || told.notice || "";
+    if (this.status.textContent !== status) this.status.textContent = status;
+    this.status.classList.toggle("nbf-error", Boolean(told.error));
+    this.estimate.replaceChildren(...estimate(told));
+    this.warnings.replaceChildren(
+      ...[...(told.warnings ?? []), ...(told.troubles ?? [])].map((warning) => h("li", {}, warning)),
+    );
+    this.cell.disabled = !told.cell;
+    this.cell.title = told.noCell ?? "";
+    this.search.draw();
+  }
+
+  drawMembers() {
+    const { members } = this.settings;
+    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    this.list.replaceChildren(...members.map((spec, i) => this.memberRow(spec, i, members.length)));
+    const key = this.wanted ?? focused;
+    this.wanted = null;
+    if (key) this.list.querySelector(`[data-key="${key}"]`)?.focus();
+  }
+
+  memberRow(spec, i, count) {
+    const known = this.model.get("models").find((one) => one.spec === spec.replace(/\s*\*\s*\d+$/, ""));
+    const tested = this.told.tested?.[spec.replace(/\s*\*\s*\d+$/, "")];
+    const act = (sign, label, what, off) =>
+      h(
+        "button",
+        { type: "button", class: "nbf-button nbf-icon", "aria-label": `${label} ${spec}`, title: label, "data-key": `${label}${i}`, disabled: off, onclick: what },
+        sign,
+      );
+    const row = h(
+      "li",
+      { class: "nbf-row", draggable: "true" },
+      h("span", { class: "nbf-grip", "aria-hidden": "true" }, "⠿"),
+      h(
+        "span",
+        { class: "nbf-who" },
+        h("span", { class: "nbf-member" }, spec),
+        h("small", { class: "nbf-small" }, known ? modelFacts(known) : "not in any list"),
+        tested ? h("small", { class: "nbf-tested" }, tested) : null,
+      ),
+      act("↑", "Move up", () => this.move(i, i - 1, "Move up"), i === 0),
+      act("↓", "Move down", () => this.move(i, i + 1, "Move down"), i === count - 1),
+      act("✕", "Remove", () => this.remove(i), count === 1),
+    );
+    row.addEventListener("dragstart", (event) => {
+      this.dragged = i;
+      event.dataTransfer.effectAllowed = "move";
+      event.dataTransfer.setData("text/plain", spec);
+    });
+    row.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      row.classList.add("nbf-over");
+    });
+    row.addEventListener("dragleave", () => row.classList.remove("nbf-over"));
+    row.addEventListener("drop", (event) => {
+      event.preventDefault();
+      event.stopPropagation(); // a notebook would take the text for a file
+      if (this.dragged !== undefined) this.move(this.dragged, i);
+    });
+    return row;
+  }
+
+  add(spec) {
+    if (spec) this.set({ members: [...this.settings.members, spec] });
+  }
+
+  remove(i) {
+    const members = this.settings.members.filter((_, k) => k !== i);
+    this.wanted = `Remove${Math.min(i, members.length - 1)}`;
+    this.set({ members, ...(members.includes(this.settings.anchor) ? {} : { anchor: null }), ...quorum(this.settings, members) });
+  }
+
+  move(from, to, button) {
+    const members = [...this.settings.members];
+    const [moved] = members.splice(from, 1);
+    members.splice(to, 0, moved);
+    const edge = to === 0 ? "Move down" : to === members.length - 1 ? "Move up" : button;
+    if (button) this.wanted = `${edge}${to}`;
+    this.set({ members });
+  }
+
+  setNumber(name, kind, text) {
+    const empty = name === "deadline_s" ? 300 : null;
+    const number = Number(text.replace(",", "."));
+    if (!text) this.set({ [name]: empty });
+    else if (kind === "money") this.set({ [name]: text.replace(",", ".") });
+    else this.set({ [name]: Number.isNaN(number) ? text : kind === "int" ? Math.round(number) : number });
+  }
+}
+
+/** No quorum of more than there are. */
+function quorum(settings, members) {
+  return settings.quorum > members.length ? { quorum: members.length } : {};
+}
+
+function options(select, values, chosen, empty = "") {
+  if (document.activeElement === select && select.options.length === values.length) return;
+  select.replaceChildren(...values.map((value) => h("option", { value }, value || empty)));
+  select.value = chosen;
+}
+
+/** One sentence: what a typical run costs, and how long it takes. */
+function estimate(told) {
+  if (!told.cost) return ["A typical run: …"];
+  const time = told.time
+    ? ["takes about ", h("strong", {}, told.time)]
+    : ["takes a time that nobody knows yet: press Test"];
+  return ["A typical run costs ", h("strong", {}, told.cost), " and ", ...time, "."];
+}
+
+/** A text field with a list of models under it, by the ARIA pattern of a combobox. */
+function searchBox(view, take) {
+  const list = h("ul", { class: "nbf-found", role: "listbox", id: `${view.id}found`, "aria-label": "Models", hidden: true });
+  const input = h("input", {
+    type: "text", role: "combobox", "aria-expanded": "false", "aria-controls": list.id,
+    "aria-autocomplete": "list", "aria-label": "Add a model", placeholder: "Add a model: type a name, free, local, <2 …",
+    title: SEARCH_HELP, autocomplete: "off", spellcheck: "false",
+  });
+  let found = [];
+  let at = -1;
+  const box = h("div", { class: "nbf-search" }, input, list);
+  box.draw = () => {
+    if (list.hidden) return;
+    const query = input.value.trim();
+    found = findModels(view.model.get("models"), query).slice(0, MOST_FOUND);
+    const specs = found.map((one) => [one.spec, modelFacts(one)]);
+    if (query.includes(":") && !specs.some(([spec]) => spec === query)) specs.push([query, "add it as it stands"]);
+    found = specs.map(([spec]) => spec);
+    at = Math.min(at, found.length - 1);
+    list.replaceChildren(
+      ...specs.map(([spec, facts], i) =>
+        h(
+          "li",
+          { role: "option", id: `${list.id}${i}`, "aria-selected": String(i === at), onmousedown: (event) => pick(event, spec) },
+          h("span", {}, spec), " ", h("small", { class: "nbf-small" }, facts),
+        ),
+      ),
+    );
+    if (!specs.length) list.append(h("li", { class: "nbf-small" }, `None. ${SEARCH_HELP}`));
+    mark();
+  };
+  const mark = () => {
+    [...list.children].forEach((line, i) => line.setAttribute?.("aria-selected", String(i === at)));
+    input.setAttribute("aria-activedescendant", at < 0 ? "" : `${list.id}${at}`);
+    list.children[at]?.scrollIntoView({ block: "nearest" });
+  };
+  const open = (yes) => {
+    list.hidden = !yes;
+    input.setAttribute("aria-expanded", String(yes));
+    at = -1;
+    if (yes) box.draw();
+  };
+  const pick = (event, spec) => {
+    event.preventDefault();
+    take(spec);
+    input.value = "";
+    open(false);
+  };
+  input.addEventListener("input", () => open(true));
+  input.addEventListener("focus", () => open(true));
+  input.addEventListener("blur", () => open(false));
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") open(false);
+    else if (event.key === "Enter" && !list.hidden && found.length) pick(event, found[Math.max(0, at)]);
+    else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (list.hidden) open(true);
+      at = (at + (event.key === "ArrowDown" ? 1 : -1) + found.length) % Math.max(1, found.length);
+      mark();
+    }
+  });
+  return box;
+}
+
+export default () => ({
+  initialize({ model }) {
+    const graft = new Graft(`nbfuse-view-${model.get("view")}`, () => new PoolView(model));
+    return whenGone(model, () => graft.end());
+  },
+  render({ model, el }) {
+    const view = new PoolView(model);
+    el.append(view.el);
+    return () => view.destroy();
+  },
+});
