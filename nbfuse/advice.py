@@ -10,8 +10,11 @@ from typing import NamedTuple
 from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError
 from nbfuse.core.pool import Pool, expand
 from nbfuse.core.types import Price
-from nbfuse.fusion.plan import LONG_ANSWER, Plan, make_plan, tokens_in
+from nbfuse.fusion.plan import LONG_ANSWER, Member, Plan, make_plan, tokens_in
 from nbfuse.ledger.ledger import Ledger
+from nbfuse.local import memory
+from nbfuse.local.catalog import find
+from nbfuse.local.fit import fits
 from nbfuse.local.speeds import speeds
 from nbfuse.providers.registry import openrouter_key
 
@@ -29,11 +32,15 @@ _FAMILIES = {
 
 
 class Advice(NamedTuple):
-    """Of a typical run: US dollars, seconds (None: not known), and warnings for people."""
+    """Of a typical run: US dollars, seconds (None: not known), and warnings for people.
+
+    `unmeasured` are models whose speed is not known.
+    """
 
     price: Price
     seconds: float | None
     warnings: tuple[str, ...]
+    unmeasured: tuple[str, ...] = ()
 
 
 async def advise(pool: Pool, measured: Mapping[str, float] | None = None) -> Advice:
@@ -48,7 +55,11 @@ async def advise(pool: Pool, measured: Mapping[str, float] | None = None) -> Adv
         return Advice(Price(None, None), None, (*warnings, f"{error.message} {error.hint}".strip()))
     warnings += [*plan.notes, *_too_small(plan)]
     warnings += [m.info.missing for m in plan.members if m.info.missing]
-    return Advice(plan.price, _seconds(plan, known_rates() | dict(measured or {})), tuple(warnings))
+    warnings += _too_large(plan)
+    rates = known_rates() | dict(measured or {})
+    asked = dict.fromkeys((*plan.members, plan.judge) if _writes(plan.judge) else plan.members)
+    unmeasured = tuple(member.label for member in asked if member.spec not in rates)
+    return Advice(plan.price, _seconds(plan, rates), tuple(warnings), unmeasured)
 
 
 def known_rates() -> dict[str, float]:
@@ -98,6 +109,23 @@ def _too_small(plan: Plan) -> Iterator[str]:
         )
 
 
+def _too_large(plan: Plan) -> Iterator[str]:
+    """Local models that the free memory can't take."""
+    try:
+        free = memory.available()
+    except ConfigError:  # without psutil nobody can tell
+        return
+    for member in dict.fromkeys((*plan.members, plan.judge)):
+        name = member.spec.removeprefix("local:")
+        if name != member.spec and fits(find(name), free) is False:
+            yield f"{member.label} does not fit into memory: {memory.gib(free)} are free."
+
+
+def _writes(judge: Member) -> bool:
+    """A judge that only says yes or no takes next to no time."""
+    return judge.info.form == "full"
+
+
 def _seconds(plan: Plan, rates: Mapping[str, float]) -> float | None:
     """As long as the last answer takes that is waited for, and then the judge."""
 
@@ -108,7 +136,7 @@ def _seconds(plan: Plan, rates: Mapping[str, float]) -> float | None:
     length = min(ANSWER, plan.pool.max_tokens or ANSWER)
     times = [takes(member.spec, length) for member in plan.members]
     known = sorted(time for time in times if time is not None)
-    judge = takes(plan.judge.spec, JUDGING[plan.pool.mode])
+    judge = takes(plan.judge.spec, JUDGING[plan.pool.mode]) if _writes(plan.judge) else 0.0
     if judge is None or len(known) < plan.quorum:
         return None
     enough = known[plan.quorum - 1]

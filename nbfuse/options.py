@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what decides who is asked, how answers are fused, and within which limits."""
     add = parser.add_argument
-    add("-p", "--pool", metavar="NAME", help="a named pool (see: %%fuse pool)")
+    add("-p", "--pool", metavar="NAME", help="a named pool (see: %%fuse pool --list)")
     add(
         *("-m", "--models"),
         action="append",

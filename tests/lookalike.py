@@ -113,6 +113,9 @@ class LookAlike:
         """Whether the connection can be used again."""
         if request.path.endswith("/models"):
             return await _plain(writer, 200, {"data": self.listed})
+        if request.path.endswith("/models?zdr=true"):
+            listed = [model for model in self.listed if model.get("zdr")]
+            return await _plain(writer, 200, {"data": listed})
         if request.headers.get("authorization") != f"Bearer {KEY}":
             error = {"code": 401, "message": f"No auth for {request.headers.get('authorization')}"}
             return await _plain(writer, 401, {"error": error})

@@ -25,16 +25,6 @@ FLOORS = [
 ]
 HEAVY = ("httpx", "nh3", "markdown_it", "rich", "xllamacpp", "IPython", "keyring", "nbclient")
 HEAVY += ("anywidget", "pygments", "latex2mathml", "tomlkit")
-    "httpx",
-    "nh3",
-    "markdown_it",
-    "rich",
-    "xllamacpp",
-    "IPython",
-    "keyring",
-    "nbclient",
-    "anywidget",
-)
 
 
 def imports(path: Path) -> set[str]:

@@ -142,12 +142,15 @@ class PoolWidget(Grafted):
         self._tell(
             cost=cost,
             time="" if advice.seconds is None else seconds(advice.seconds),
+            unmeasured=advice.unmeasured,
             warnings=[clean(warning) for warning in advice.warnings],
         )
 
     async def _test(self) -> None:
-        specs = list(dict.fromkeys(expand(self.pool.members)))
-        self._tell(tested=dict.fromkeys(specs, "asking …"), notice="Asking each member …")
+        judge = () if self.pool.judge is None else (self.pool.judge,)
+        specs = list(dict.fromkeys((*expand(self.pool.members), *judge)))
+        asking = {"says": "asking …", "failed": False}
+        self._tell(tested=dict.fromkeys(specs, asking), notice="Asking each member …")
         answers = await asyncio.gather(*map(self._ask, specs))
         failed = sum(answer is None for answer in answers)
         costs = [answer.cost for answer in answers if answer is not None]
@@ -182,6 +185,7 @@ class PoolWidget(Grafted):
                 said += f", {self._rates[spec]:.0f} tokens/s"
         else:
             answer = None
-        tested = cast(dict[str, str], self.told["tested"])
-        self._tell(tested={**tested, spec: clean(said)})
+        tested = cast(dict[str, object], self.told["tested"])
+        told = {"says": clean(said), "failed": answer is None}
+        self._tell(tested={**tested, spec: told})
         return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import time
@@ -50,14 +51,29 @@ class _Kept(msgspec.Struct):
     models: list[ModelInfo]
 
 
-async def fetch_models(address: http.Address) -> list[ModelInfo]:
+async def fetch_models(address: http.Address, query: str = "") -> list[ModelInfo]:
     """Ask a server for its models; raises the exceptions of `http`, or `MsgspecError`."""
-    body = await http.get_body(address, "/models", TIMEOUT_S)
+    body = await http.get_body(address, f"/models{query}", TIMEOUT_S)
     found = []
     for entry in msgspec.json.decode(body, type=_Models).data:
         with contextlib.suppress(msgspec.MsgspecError):  # one odd entry is no reason to lose all
             found.append(_info(msgspec.json.decode(entry, type=_Model)))
     return found
+
+
+async def fetch_openrouter(address: http.Address) -> list[ModelInfo]:
+    """OpenRouter's models, with whether some server of each keeps nothing; raises as above."""
+    every, zdr = await asyncio.gather(
+        fetch_models(address), fetch_models(address, "?zdr=true"), return_exceptions=True
+    )
+    if isinstance(every, BaseException):
+        raise every
+    if isinstance(zdr, BaseException):  # a gateway may not know that filter
+        return every
+    keep_nothing = {info.id for info in zdr}
+    if keep_nothing == {info.id for info in every}:  # nor say so
+        return every
+    return [msgspec.structs.replace(info, zdr=info.id in keep_nothing) for info in every]
 
 
 def _info(model: _Model) -> ModelInfo:

@@ -199,7 +199,10 @@ class OpenAI:
         if kept is not None:
             return kept
         try:
-            models = await modellist.fetch_models(self._address)
+            if self._openrouter:
+                models = await modellist.fetch_openrouter(self._address)
+            else:
+                models = await modellist.fetch_models(self._address)
         except http.Rejected as error:
             raise self._failed(read_rejection(error), "its list of models").error from None
         except http.Unreachable as error:

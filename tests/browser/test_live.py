@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import lab
+from lab import expect
 from lookalike import Fail, LookAlike, Say, letter_of, verdict
 
 if TYPE_CHECKING:
@@ -34,12 +35,6 @@ def tab(view: Locator, name: str) -> Locator:
 
 def panel(view: Locator) -> Locator:
     return view.locator("[role=tabpanel]:not([hidden])")
-
-
-def expect(locator: Locator):  # playwright's own type
-    from playwright.sync_api import expect
-
-    return expect(locator)
 
 
 # --- while it runs ----------------------------------------------------------------------------

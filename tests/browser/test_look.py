@@ -12,7 +12,7 @@ import pytest
 from lookalike import Say, letter_of, verdict
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 Opened = Callable[..., lab.Notebook]
 
@@ -40,18 +40,6 @@ $$\\text{{<img src=x onerror="window.hacked=4">}}$$
 """
 
 LINE = f"Rome {'x' * 49_994} " + " ".join(["x" * 49_999] * 99) + "x"  # five million characters
-
-
-def axe(page: Page, selector: str) -> list[str]:
-    """What axe-core finds of at least serious weight within `selector`."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, context=selector).response["violations"]
-    return [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.fixture
@@ -127,11 +115,11 @@ def test_axe_finds_nothing_serious(opened: Opened, two: dict) -> None:
     notebook.run(1, wait=False)
     view = notebook.view(1)
     view.get_by_role("tab").nth(1).click(timeout=20_000)
-    assert axe(notebook.page, ".nbf-view") == []  # while it is written
+    assert lab.axe(notebook.page, ".nbf-view") == []  # while it is written
     notebook.ended(1)
     view.get_by_role("button", name="Judge again …").click()
     for _ in open_all(notebook):
-        assert axe(notebook.page, ".nbf-view") == []
+        assert lab.axe(notebook.page, ".nbf-view") == []
 
 
 def luminance(colour: str) -> float:
@@ -155,7 +143,7 @@ def test_it_follows_the_dark_theme_at_once(opened: Opened, two: dict) -> None:
         back, text = map(luminance, view.evaluate(colours))
         assert back < 0.2 < 0.6 < text
         for _ in open_all(notebook):
-            assert axe(page, ".nbf-view") == []
+            assert lab.axe(page, ".nbf-view") == []
     finally:
         page.evaluate(switch, "JupyterLab Light")
         page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")

@@ -295,7 +295,7 @@ def test_it_can_be_unloaded_and_loaded_again(kernel: Kernel) -> None:
 
 def test_commands_list_models_and_pools(kernel: Kernel) -> None:
     assert "local:tiny-atlas" in kernel.run("%fuse models tiny")["stdout"]
-    assert "* tiny:" in kernel.run("%fuse pool")["stdout"]
+    assert "* tiny:" in kernel.run("%fuse pool --list")["stdout"]
     assert "%fuse models" in kernel.run("%fuse help")["stdout"]
     table = kernel.run("%fuse models --local ministral")["stdout"]
     assert "tokens/s here" in table

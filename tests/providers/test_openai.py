@@ -346,7 +346,15 @@ def test_models_have_prices_and_are_fetched_once_a_day(server: LookAlike) -> Non
     assert model.prompt_price == Decimal("0.00000015")
     assert model.completion_price is None  # a router's price varies
     assert model.context == 128000
-    assert [request.path for request in server.requests] == ["/api/v1/models"]
+    paths = [request.path for request in server.requests]
+    assert sorted(paths) == ["/api/v1/models", "/api/v1/models?zdr=true"]
+    assert model.zdr is False
+
+
+def test_models_tell_whether_a_server_of_theirs_keeps_nothing(server: LookAlike) -> None:
+    server.listed = [{"id": "a/b", "zdr": True}, {"id": "a/c"}]
+    models = asyncio.run(client(server).models())
+    assert {model.id: model.zdr for model in models} == {"a/b": True, "a/c": False}
 
 
 def test_a_key_never_prints() -> None:

@@ -80,7 +80,10 @@ class PoolView {
   }
 
   buildRight() {
-    const field = (label, input) => h("label", { class: "nbf-field" }, h("span", {}, label), input);
+    const field = (label, input, ...more) => {
+      input.setAttribute("aria-label", label); // a label around a choice would be named for all of it
+      return h("label", { class: "nbf-field" }, h("span", {}, label), input, ...more);
+    };
     this.known = h("datalist", { id: `${this.id}judges` });
     this.judge = h("input", { type: "text", list: this.known.id, spellcheck: "false", placeholder: "the first member" });
     this.judge.addEventListener("change", () => this.set({ judge: this.judge.value.trim() || null }));
@@ -104,8 +107,8 @@ class PoolView {
       "div",
       { class: "nbf-right" },
       h("h4", {}, "Fusing"),
-      field("Mode", this.mode), this.modeHelp,
-      field("Judge", h("span", {}, this.judge, this.known)),
+      field("Mode", this.mode), h("div", { class: "nbf-field" }, h("span"), this.modeHelp),
+      field("Judge", this.judge, this.known),
       field("Trusted most", this.anchor),
       ...FIELDS.map(([name, label]) => field(label, this.inputs[name])),
       field("System prompt", this.system),
@@ -139,6 +142,7 @@ class PoolView {
     };
     show(this.name, settings.name);
     show(this.judge, settings.judge);
+    this.judge.title = settings.judge ?? "";
     show(this.system, settings.system);
     for (const [name] of FIELDS) show(this.inputs[name], name === "deadline_s" && settings[name] === 300 ? "" : settings[name]);
     this.localOnly.checked = Boolean(settings.local_only);
@@ -188,7 +192,7 @@ class PoolView {
         { class: "nbf-who" },
         h("span", { class: "nbf-member" }, spec),
         h("small", { class: "nbf-small" }, known ? modelFacts(known) : "not in any list"),
-        tested ? h("small", { class: "nbf-tested" }, tested) : null,
+        tested ? h("small", { class: tested.failed ? "nbf-error" : "nbf-tested" }, tested.says) : null,
       ),
       act("↑", "Move up", () => this.move(i, i - 1, "Move up"), i === 0),
       act("↓", "Move down", () => this.move(i, i + 1, "Move down"), i === count - 1),
@@ -255,9 +259,11 @@ function options(select, values, chosen, empty = "") {
 function estimate(told) {
   if (!told.cost) return ["A typical run: …"];
   const time = told.time
-    ? ["takes about ", h("strong", {}, told.time)]
-    : ["takes a time that nobody knows yet: press Test"];
-  return ["A typical run costs ", h("strong", {}, told.cost), " and ", ...time, "."];
+    ? [" and takes about ", h("strong", {}, told.time), "."]
+    : told.unmeasured?.length
+      ? [`. How long it takes is not known before a test or a run of ${told.unmeasured.join(", ")}.`]
+      : ["."];
+  return ["A typical run costs ", h("strong", {}, told.cost), ...time];
 }
 
 /** A text field with a list of models under it, by the ARIA pattern of a combobox. */
