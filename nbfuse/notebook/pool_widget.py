@@ -1,11 +1,15 @@
 """The pool widget: a pool that is put together by clicking, and is a `Pool` in Python all the time.
 
-What takes time (lists of models, prices, a test) is asked for on the loop's thread.
+What takes time (lists of models, prices, a test) is asked for on the loop's thread, clicks arrive
+in another, and cells set `pool` in a third: what is synchronised is changed under one lock, by
+Python alone. The browser sends what was changed there as a message with a number, and takes over
+no settings that answer an earlier one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import aclosing
 from typing import cast
@@ -47,11 +51,13 @@ class PoolWidget(Grafted):
     _esm = files("js", "dom", "graft", "search", "pool")
     _css = files("css", "shared", "pool")
     pool = traitlets.Instance(Pool)
-    settings = traitlets.Dict().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
     models: traitlets.List[object] = traitlets.List().tag(sync=True)
     told = traitlets.Dict().tag(sync=True)
 
     def __init__(self, pool: Pool | str | None = None) -> None:
+        self._lock = threading.RLock()
+        self._number = 0  # of the last message with settings
         self._rates: dict[str, float] = {}  # tokens a second, as tests have measured them
         self._tasks: dict[str, asyncio.Task[None]] = {}
         super().__init__(pool=choose(pool, {}), told={"modes": list(MODES), "tested": {}})
@@ -64,27 +70,20 @@ class PoolWidget(Grafted):
 
     @traitlets.observe("pool")
     def _pool_is_set(self, _change: object) -> None:
-        self.settings = pool_settings(self.pool)
+        with self._lock:
+            self.state = {"settings": pool_settings(self.pool), "number": self._number}
         self._tell(error="", **self._spelled())
         self._later("advice", self._advise())
         shell = get_ipython()
         if shell is not None and can_update(shell):
             self.handle.update(self._saved(), raw=True)
 
-    @traitlets.observe("settings")
-    def _settings_are_set(self, _change: object) -> None:
-        """A click has changed something; what can't be a pool is said, and `pool` stays."""
-        try:
-            self.pool = make_pool(self.settings)
-        except NbfuseError as error:
-            self._tell(error=str(error))
-        else:
-            self._tell(error="")
-
     def _hear(self, ask: Mapping[str, object]) -> None:
         """Do what a click asks for; clicks arrive in any thread."""
         try:
             match ask:
+                case {"settings": dict(settings), "number": int(number)}:
+                    self._change(settings, number)
                 case {"save": True}:
                     path = save(self.pool)
                     self._tell(notice=f"Saved as {self.pool.name} in {path}", **self._spelled())
@@ -95,6 +94,17 @@ class PoolWidget(Grafted):
                     self._later("test", self._test())
         except NbfuseError as error:
             self._tell(notice=str(error))
+
+    def _change(self, settings: dict[str, object], number: int) -> None:
+        """Something was changed in the browser; what can't be a pool is said, and `pool` stays."""
+        with self._lock:
+            self._number = number
+            try:
+                self.pool = make_pool(settings)
+            except NbfuseError as error:
+                self._tell(error=str(error))
+            else:
+                self._tell(error="")
 
     def _spelled(self) -> dict[str, object]:
         """The pool in words, and the names of pools that can be loaded."""
@@ -114,7 +124,8 @@ class PoolWidget(Grafted):
         )
 
     def _tell(self, **parts: object) -> None:
-        self.told = {**self.told, **parts}
+        with self._lock:
+            self.told = {**self.told, **parts}
 
     def _later(self, what: str, work: Coroutine[object, object, None]) -> None:
         """Have the loop's thread do it, in place of what it still does of that kind."""
@@ -185,7 +196,8 @@ class PoolWidget(Grafted):
                 said += f", {self._rates[spec]:.0f} tokens/s"
         else:
             answer = None
-        tested = cast(dict[str, object], self.told["tested"])
         told = {"says": clean(said), "failed": answer is None}
-        self._tell(tested={**tested, spec: told})
+        with self._lock:
+            tested = cast(dict[str, object], self.told["tested"])
+            self._tell(tested={**tested, spec: told})
         return answer

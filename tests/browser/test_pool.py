@@ -85,6 +85,7 @@ def test_a_pool_is_put_together_by_keyboard_and_mouse(
     view.get_by_label("Quorum").fill("2")
     keys.press("Tab")
     expect(view.locator(".nbf-estimate")).to_contain_text(re.compile(r"costs \$0\.\d+ to \$0\.\d+"))
+    notebook.page.wait_for_timeout(500)  # a click and a cell reach the kernel on two ways
     wanted = "('openrouter:v/south', 'openrouter:v/north') best-of 2"
     expect(notebook.run(2)).to_contain_text(wanted)
     view.get_by_role("button", name="Save").click()

@@ -20,19 +20,29 @@ class PoolView {
   constructor(model) {
     this.model = model;
     this.id = `nbfp${++pools}-`;
+    this.number = 0; // of the last message with settings
     this.build();
     this.draw = this.draw.bind(this);
-    for (const name of ["settings", "models", "told"]) model.on(`change:${name}`, this.draw);
-    this.draw();
+    this.adopt = this.adopt.bind(this);
+    model.on("change:state", this.adopt);
+    for (const name of ["models", "told"]) model.on(`change:${name}`, this.draw);
+    this.adopt();
   }
 
   destroy() {
-    for (const name of ["settings", "models", "told"]) this.model.off(`change:${name}`, this.draw);
+    this.model.off("change:state", this.adopt);
+    for (const name of ["models", "told"]) this.model.off(`change:${name}`, this.draw);
     this.el.remove();
   }
 
-  get settings() {
-    return this.model.get("settings");
+  /** Take over the pool as Python has it, but where something has been changed here since. */
+  adopt() {
+    const { settings, number } = this.model.get("state");
+    if (number >= this.number || !this.settings) {
+      this.settings = settings;
+      this.number = number;
+    }
+    this.draw();
   }
 
   get told() {
@@ -41,8 +51,10 @@ class PoolView {
 
   /** Change settings, here and in Python. */
   set(changes) {
-    this.model.set("settings", { ...this.settings, ...changes });
-    this.model.save_changes();
+    this.settings = { ...this.settings, ...changes };
+    this.number += 1;
+    this.model.send({ settings: this.settings, number: this.number });
+    this.draw();
   }
 
   build() {
@@ -171,7 +183,10 @@ class PoolView {
     this.list.replaceChildren(...members.map((spec, i) => this.memberRow(spec, i, members.length)));
     const key = this.wanted ?? focused;
     this.wanted = null;
-    if (key) this.list.querySelector(`[data-key="${key}"]`)?.focus();
+    const focus = () => this.list.querySelector(`[data-key="${key}"]`)?.focus({ preventScroll: true });
+    if (!key) return;
+    focus();
+    setTimeout(focus); // a notebook takes the focus to itself when what had it is gone
   }
 
   memberRow(spec, i, count) {
