@@ -1,124 +1,92 @@
-"""Take the README's picture: a real fused cell in a real JupyterLab in headless Chromium.
+"""Take the pictures: real cells in a real JupyterLab in headless Chromium.
 
-    pip install ".[local,notebook]" jupyterlab playwright     # and Debian's chromium
-    python assets/picture.py FOLDER
+    pip install ".[test,browser]"     # and Debian's chromium
+    python assets/picture.py [FOLDER]
 
-Writes light.png, dark.png and narrow.png into FOLDER; light.png, trimmed, is fused-cell.png.
+Writes fused-cell.png, compare.png and pool-widget.png into FOLDER (default: here), and with a
+FOLDER each of them dark and narrow as well, to be looked at.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
-from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import Page, sync_playwright
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import lab
+from PIL import Image
 
 CELLS = [
     "%load_ext nbfuse",
     "%%fuse -p tiny --mode merge\n"
     "How many minutes are in 47 hours, and what is the capital of Peru?",
+    "%fuse pool tiny",
 ]
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-SETTINGS = {
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false"},
-    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+
+
+def fused(notebook: lab.Notebook) -> None:
+    """The cell as one sees it when it has ended."""
+    notebook.view(1).get_by_role("tab").nth(1).click()
+
+
+def compare(notebook: lab.Notebook) -> None:
+    """Two answers side by side."""
+    notebook.view(1).get_by_role("tab", name="Compare").click()
+
+
+def pool(notebook: lab.Notebook) -> None:
+    """The pool widget, with a search begun."""
+    notebook.run(2)
+    notebook.view(2).get_by_role("button", name="Test").click()
+    notebook.view(2).get_by_text("All have answered").wait_for()
+
+
+PICTURES: dict[str, tuple[int, Callable[[lab.Notebook], None]]] = {
+    "fused-cell": (1, fused),
+    "compare": (1, compare),
+    "pool-widget": (2, pool),
 }
-READY = """() => {
-  const panel = window.jupyterapp?.shell.currentWidget;
-  const session = panel?.sessionContext;
-  return session?.isReady && session.session?.kernel?.connectionStatus === "connected";
-}"""
 
 
-@contextmanager
-def lab(folder: Path, theme: str) -> Iterator[str]:
-    """A JupyterLab with a private home; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = Path(tempfile.mkdtemp())
-    settings = SETTINGS | {
-        "@jupyterlab/apputils-extension/themes": {"theme": f"JupyterLab {theme}"}
-    }
-    for plugin, values in settings.items():
-        file = home / "settings" / f"{plugin}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(values))
-    folders = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--allow-root"),
-            *(f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"),
-            "--LabApp.expose_app_in_browser=True",
-        ],
-        env=os.environ | {name: str(home / sub) for name, sub in folders.items()},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/api", timeout=1)
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(10)
+def take(folder: Path, suffix: str, width: int, dark: bool) -> None:
+    """All pictures in one look."""
+    with tempfile.TemporaryDirectory() as home, lab.chromium() as browser:
+        root = Path(home) / "root"
+        root.mkdir()
+        path = root / "fused.ipynb"
+        lab.write_notebook(path, CELLS)
+        private = {f"XDG_{n}_HOME": str(Path(home) / n) for n in ("CACHE", "CONFIG", "DATA")}
+        private["OPENROUTER_API_KEY"] = ""
+        with lab.server(root, Path(home), os.environ | private, dark=dark) as address:
+            page = browser.new_page(
+                viewport={"width": width, "height": 900}, device_scale_factor=2 if not suffix else 1
+            )
+            notebook = lab.Notebook(page, address, path)
+            notebook.run(0)
+            notebook.run(1)
+            for name, (cell, act) in PICTURES.items():
+                act(notebook)
+                page.mouse.move(0, 0)
+                page.wait_for_timeout(800)
+                shown = page.locator(".jp-Notebook .jp-CodeCell").nth(cell)
+                file = folder / f"{name}{suffix}.png"
+                shown.screenshot(path=file)
+                Image.open(file).quantize(128).save(file, optimize=True)  # a third of the size
 
 
-def run_cells(page: Page, url: str, name: str) -> None:
-    """Open the notebook and run its cells by command, once the kernel is really there."""
-    page.goto(f"{url}/doc/tree/{name}")
-    page.wait_for_function(READY, timeout=60_000)
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.wait_for_selector(".jp-OutputArea details", timeout=60_000)
-    page.wait_for_timeout(1500)
-
-
-def main(target: Path) -> None:
-    """Take the three pictures."""
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as player:
-        notebook = new_notebook(cells=[new_code_cell(source) for source in CELLS])
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-        nbformat.write(notebook, Path(folder) / "fused.ipynb")
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        chromium = player.chromium.launch(executable_path=CHROMIUM, args=flags)
-        for picture, theme, width in (
-            ("light", "Light", 1000),
-            ("dark", "Dark", 1000),
-            ("narrow", "Light", 480),
-        ):
-            with lab(Path(folder), theme) as url:
-                page = chromium.new_page(viewport={"width": width, "height": 760})
-                run_cells(page, url, "fused.ipynb")
-                page.locator(".jp-Notebook .jp-Cell").last.screenshot(
-                    path=target / f"{picture}.png"
-                )
-                page.close()
-        chromium.close()
+def main() -> None:
+    """The pictures of the docs; into a folder of its own also those that are only looked at."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    take(folder, "", 1000, dark=False)
+    if len(sys.argv) > 1:
+        take(folder, "-dark", 1000, dark=True)
+        take(folder, "-narrow", 480, dark=False)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -30,7 +30,7 @@ from nbfuse.fusion import engine
 from nbfuse.models import listed
 from nbfuse.notebook.grafted import Grafted, files
 from nbfuse.notebook.runner import runner
-from nbfuse.notebook.saved import can_update
+from nbfuse.notebook.saved import can_update, knows_widgets
 from nbfuse.render.pool import pool_html, pool_text
 from nbfuse.render.table import price, seconds
 from nbfuse.written import as_cell, as_python, save
@@ -119,8 +119,9 @@ class PoolWidget(Grafted):
         return {"python": as_python(self.pool), "cell": cell, "noCell": why_not, "names": names}
 
     def _saved(self) -> dict[str, object]:
+        view = self.view if knows_widgets() else ""  # which no two runs of a notebook share
         return self.with_widget(
-            {"text/html": pool_html(self.pool, self.view), "text/plain": pool_text(self.pool)}
+            {"text/html": pool_html(self.pool, view), "text/plain": pool_text(self.pool)}
         )
 
     def _tell(self, **parts: object) -> None:

@@ -12,7 +12,8 @@ def pool_html(pool: Pool, view: str) -> str:
     members = "".join(f"<li><code>{say(spec)}</code></li>" for spec in pool.members)
     rest = "".join(f"<p><small>{say(line)}</small></p>" for line in _rest(pool))
     title = f"<p><strong>Pool {say(pool.name)}</strong></p>"
-    return f'<div class="nbfuse nbfuse-view-{view}">{title}<ul>{members}</ul>{rest}</div>'
+    name = f"nbfuse nbfuse-view-{view}" if view else "nbfuse"
+    return f'<div class="{name}">{title}<ul>{members}</ul>{rest}</div>'
 
 
 def pool_text(pool: Pool) -> str:

@@ -1,17 +1,21 @@
 """Execute the tutorials in place and store what they show: `python tests/notebooks/regenerate.py`.
 
-Live view off, so that a cell has one output; kernel noise is left out of the metadata.
+Live view off, so that a cell has one output; kernel noise is left out of the metadata. Pictures
+that a text names are those of `assets/`, put into the notebook, which is read in many places.
 """
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).parents[2] / "notebooks"
+ASSETS = Path(__file__).parents[2] / "assets"
+FOLDER = ASSETS.with_name("notebooks")
 
 os.environ["NBFUSE_LIVE"] = "off"
 for path in sorted(FOLDER.glob("*.ipynb")):
@@ -19,6 +23,9 @@ for path in sorted(FOLDER.glob("*.ipynb")):
     NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        for name in re.findall(r"\(attachment:([\w-]+\.png)\)", cell.source):
+            picture = base64.b64encode((ASSETS / name).read_bytes()).decode()
+            cell.setdefault("attachments", {})[name] = {"image/png": picture}
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

@@ -74,11 +74,12 @@ class PoolView {
       this.status,
     );
     this.list = h("ol", { class: "nbf-members", "aria-label": "Members" });
+    this.troubles = h("p", { class: "nbf-small" });
     this.search = searchBox(this, (spec) => this.add(spec));
     const left = h(
       "div",
       { class: "nbf-left" },
-      h("h4", {}, "Members"), this.list, this.search,
+      h("h4", {}, "Members"), this.list, this.search, this.troubles,
     );
     this.el = h(
       "section",
@@ -169,9 +170,8 @@ class PoolView {
     if (this.status.textContent !== status) this.status.textContent = status;
     this.status.classList.toggle("nbf-error", Boolean(told.error));
     this.estimate.replaceChildren(...estimate(told));
-    this.warnings.replaceChildren(
-      ...[...(told.warnings ?? []), ...(told.troubles ?? [])].map((warning) => h("li", {}, warning)),
-    );
+    this.warnings.replaceChildren(...(told.warnings ?? []).map((warning) => h("li", {}, warning)));
+    put(this.troubles, (told.troubles ?? []).join("\n"));
     this.cell.disabled = !told.cell;
     this.cell.title = told.noCell ?? "";
     this.search.draw();
