@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -58,6 +59,9 @@ def run(out: str | None) -> bool:
             if about is not None:
                 _print_cell(cell.source, output.data["text/plain"], about["mode"])
     print(f"\nThe executed notebook is {path}")
+    print(
+        "To see answers while they are written: pip install jupyterlab, and open it in jupyter lab"
+    )
     return True
 
 
@@ -89,3 +93,5 @@ def _print_cell(source: str, text: str, mode: str) -> None:
     for line in answer.splitlines():
         print(f"  → {line}")
     print(f"    {mode}: {rest.splitlines()[0]}")
+    for member, said in re.findall(r"^\[(.+)\]\n((?:.+\n)*)", rest, re.MULTILINE):
+        print(f"      {member}: {' / '.join(said.split(chr(10))).strip(' /')}")

@@ -50,7 +50,7 @@ def knows_widgets() -> bool:
     """
     if os.environ.get("NBFUSE_LIVE", "").lower() in ("on", "1"):
         return True
-    return "JPY_SESSION_NAME" in os.environ or lazy_front_end()
+    return bool(os.environ.get("JPY_SESSION_NAME")) or lazy_front_end()
 
 
 def lazy_front_end() -> bool:

@@ -8,7 +8,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from nbfuse.core.clean import clean
-from nbfuse.core.types import FusionResult
+from nbfuse.core.types import Analysis, FusionResult
+from nbfuse.render.findings import findings, unfound
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model
@@ -26,9 +27,25 @@ def to_markdown(result: FusionResult) -> str:
         parts.append(f"**{_flat(answer.member)}**")
         parts += [_quote(_flat(called(call))) for call in answer.tool_calls]
         parts.append(_quote(_closed(answer.text or f"({failure or 'nothing'})")))
+    if result.analysis is not None:
+        parts += _findings(result.analysis)
     table = [HEADS, ("---",) * len(HEADS), *rows(result)]
     parts.append("\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table))
     return harmless("\n\n".join(parts))  # as a whole: two harmless pieces can be harmful together
+
+
+def _findings(analysis: Analysis) -> list[str]:
+    parts = []
+    for head, items in findings(analysis).items():
+        lines = []
+        for item in items:
+            lines.append(f"- {_flat(item.text)}")
+            for voice in item.voices:
+                quotes = " ".join(f"“{_flat(quote)}”" for quote in voice.quotes)
+                stance = f"says {_flat(voice.stance)}" if voice.stance else ""
+                lines.append(f"  - {' '.join(filter(None, (_flat(voice.member), stance, quotes)))}")
+        parts.append("\n".join([f"**{head}**", "", *lines]))
+    return parts + ([_flat(unfound(analysis))] if analysis.unfound else [])
 
 
 def harmless(text: str) -> str:

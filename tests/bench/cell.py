@@ -8,6 +8,7 @@ no stream left alive (five members stream from a loopback server).
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
@@ -30,7 +31,7 @@ def run(client: object, code: str) -> float:
 
 
 def cells() -> tuple[float, float]:
-    manager, client = start_new_kernel()
+    manager, client = start_new_kernel(env=os.environ | {"NBFUSE_LIVE": "on"})
     try:
         run(client, "%load_ext nbfuse")
         return run(client, TINY.format(12)), run(client, TINY.format(13))
@@ -43,7 +44,7 @@ def interrupts(server: LookAlike) -> list[float]:
     names = [f"v/m{i}" for i in range(5)]
     server.models |= {name: Say("word " * 5000, gap_s=0.02) for name in names}
     models = ",".join(f"openrouter:{name}" for name in names)
-    manager, client = start_new_kernel()
+    manager, client = start_new_kernel(env=os.environ | {"NBFUSE_LIVE": "on"})
     times = []
     try:
         run(client, f"import os; os.environ['OPENROUTER_BASE_URL'] = {server.base_url!r}")

@@ -16,6 +16,21 @@ from lookalike import LookAlike
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
+LISTED = [
+    {
+        "id": f"v/{name}",
+        "name": name.title(),
+        "context_length": context,
+        "pricing": {"prompt": "0.000001", "completion": price},
+        "zdr": name == "north",
+    }
+    for name, context, price in (
+        ("north", 200_000, "0.00001"),
+        ("south", 32_000, "0.000002"),
+        ("judge", 128_000, "0.00003"),
+    )
+]
+
 # Not for the whole session: while playwright runs, no other test could have an event loop.
 SCOPE = "package"
 
@@ -41,6 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope=SCOPE)
 def running() -> Iterator[LookAlike]:
     with lookalike.running() as server:
+        server.listed = LISTED  # before anybody asks: a list is kept for a day
         yield server
 
 

@@ -41,7 +41,7 @@ def panel(view: Locator) -> Locator:
 
 
 def test_answers_are_seen_while_they_are_written(opened: Opened, models: dict) -> None:
-    say(models, a="It is Paris.", b=Say(LONG, gap_s=0.01), c=Say("Lyon", first_s=2))
+    say(models, a="It is Paris.", b=Say(LONG, gap_s=0.01), c=Say("Lyon", first_s=5))
     notebook = opened(CITY)
     notebook.run(1, wait=False)
     view = notebook.view(1)

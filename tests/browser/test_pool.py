@@ -8,38 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lab
-import pytest
 from lab import expect
-from lookalike import Fail, LookAlike, Say, letter_of, verdict
+from lookalike import Fail, Say, letter_of, verdict
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
 Opened = Callable[..., lab.Notebook]
 
-LISTED = [
-    {
-        "id": f"v/{name}",
-        "name": name.title(),
-        "context_length": context,
-        "pricing": {"prompt": "0.000001", "completion": price},
-        "zdr": name == "north",
-    }
-    for name, context, price in (
-        ("north", 200_000, "0.00001"),
-        ("south", 32_000, "0.000002"),
-        ("judge", 128_000, "0.00003"),
-    )
-]
 POOL = 'nbfuse.Pool(name="mine", members=["openrouter:v/north", "local:tiny-calc"])'
 WIDGET = f"import nbfuse\nw = nbfuse.PoolWidget({POOL})\nw"
-
-
-@pytest.fixture
-def listed(running: LookAlike, models: dict[str, object]) -> dict[str, object]:
-    """What each model of the list says."""
-    running.listed[:] = LISTED
-    return models
 
 
 def found(view: Locator) -> Locator:
@@ -51,7 +29,7 @@ def members(view: Locator) -> list[str]:
 
 
 def test_a_pool_is_put_together_by_keyboard_and_mouse(
-    opened: Opened, listed: dict, home: Path
+    opened: Opened, models: dict, home: Path
 ) -> None:
     notebook = opened(
         WIDGET, "print(w.pool.members, w.pool.mode, w.pool.quorum)", "%%fuse -p mine\nhi"
@@ -95,7 +73,7 @@ def test_a_pool_is_put_together_by_keyboard_and_mouse(
     assert notebook.page.evaluate("navigator.clipboard.readText()") == "%%fuse --pool mine"
     view.get_by_role("button", name="Copy as Python").click()
     assert "judge='openrouter:v/judge'" in notebook.page.evaluate("navigator.clipboard.readText()")
-    listed |= {
+    models |= {
         "v/north": Say("Paris"),
         "v/south": Say("Rome"),
         "v/judge": verdict(letter_of("Rome")),
@@ -105,7 +83,7 @@ def test_a_pool_is_put_together_by_keyboard_and_mouse(
     (home / "root" / "nbfuse.toml").unlink()
 
 
-def test_it_is_bound_to_its_pool_both_ways(opened: Opened, listed: dict) -> None:
+def test_it_is_bound_to_its_pool_both_ways(opened: Opened, models: dict) -> None:
     notebook = opened(
         WIDGET,
         "seen = []\nw.observe(lambda change: seen.append(change['new'].temperature), 'pool')",
@@ -127,7 +105,7 @@ def test_it_is_bound_to_its_pool_both_ways(opened: Opened, listed: dict) -> None
     assert set(output["data"]) == {"text/html", "text/plain"}
 
 
-def test_what_can_not_be_a_pool_is_said_and_changes_nothing(opened: Opened, listed: dict) -> None:
+def test_what_can_not_be_a_pool_is_said_and_changes_nothing(opened: Opened, models: dict) -> None:
     notebook = opened(WIDGET, "print(w.pool.quorum, w.pool.budget)")
     notebook.run(1)
     view = notebook.view(1)
@@ -145,7 +123,7 @@ def test_what_can_not_be_a_pool_is_said_and_changes_nothing(opened: Opened, list
     expect(notebook.run(2)).to_contain_text("None 0.01")
 
 
-def test_warnings_come_while_one_chooses(opened: Opened, listed: dict) -> None:
+def test_warnings_come_while_one_chooses(opened: Opened, models: dict) -> None:
     notebook = opened(WIDGET)
     notebook.run(1)
     view = notebook.view(1)
@@ -157,9 +135,9 @@ def test_warnings_come_while_one_chooses(opened: Opened, listed: dict) -> None:
     expect(warnings).to_contain_text("would leave this machine")
 
 
-def test_each_member_is_tested_with_one_question(opened: Opened, listed: dict) -> None:
-    listed["v/north"] = Say("Because blue light is scattered more than red. " * 3, gap_s=0.01)
-    listed["v/south"] = Fail(503, {"message": "overloaded"})
+def test_each_member_is_tested_with_one_question(opened: Opened, models: dict) -> None:
+    models["v/north"] = Say("Because blue light is scattered more than red. " * 3, gap_s=0.01)
+    models["v/south"] = Fail(503, {"message": "overloaded"})
     notebook = opened(WIDGET.replace('"local:tiny-calc"', '"openrouter:v/south"'))
     notebook.run(1)
     view = notebook.view(1)
@@ -170,7 +148,7 @@ def test_each_member_is_tested_with_one_question(opened: Opened, listed: dict) -
     expect(rows.nth(1)).to_contain_text("overloaded")
 
 
-def test_fuse_pool_opens_it_and_a_pool_is_loaded(opened: Opened, listed: dict) -> None:
+def test_fuse_pool_opens_it_and_a_pool_is_loaded(opened: Opened, models: dict) -> None:
     notebook = opened("%fuse pool tiny")
     notebook.run(1)
     view = notebook.view(1)
@@ -180,7 +158,7 @@ def test_fuse_pool_opens_it_and_a_pool_is_loaded(opened: Opened, listed: dict) -
     expect(view.get_by_label("Pool", exact=True)).to_have_value("cloud")
 
 
-def test_axe_finds_nothing_serious_in_it_at_any_width(opened: Opened, listed: dict) -> None:
+def test_axe_finds_nothing_serious_in_it_at_any_width(opened: Opened, models: dict) -> None:
     notebook = opened(WIDGET)
     notebook.run(1)
     view = notebook.view(1)

@@ -581,3 +581,16 @@ def test_a_killed_kernel_leaves_no_engine_behind(live: Kernel, server: LookAlike
     while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
         time.sleep(0.02)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_where_nothing_shows_widgets_there_is_the_result_alone(server: LookAlike) -> None:
+    """nbclient and papermill would keep a widget, script and all, in the notebook's file."""
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome", first_s=0.3)}
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    for plain in kernel_with({"NBFUSE_LIVE": "", "JPY_SESSION_NAME": ""}):
+        told = plain.run(SLOW)
+        (shown,) = told["outputs"]
+        assert "nbfuse-view" not in shown["data"]["text/html"]
+        assert told["widgets"] == told["updates"] == []
+    for lab in kernel_with({"NBFUSE_LIVE": "", "JPY_SESSION_NAME": "a.ipynb"}):
+        assert lab.run(SLOW)["widgets"]

@@ -13,9 +13,22 @@ from markdown_it import MarkdownIt
 
 from nbfuse.core.call import Usage
 from nbfuse.core.clean import clean
-from nbfuse.core.types import Answer, Failure, FusionResult, Score, Verdict
+from nbfuse.core.types import (
+    Analysis,
+    Answer,
+    Contradiction,
+    Failure,
+    FusionResult,
+    PartialCoverage,
+    Quote,
+    Score,
+    Stance,
+    UniqueInsight,
+    Verdict,
+)
 from nbfuse.render.html import to_html
 from nbfuse.render.markdown import harmless, to_markdown
+from nbfuse.render.mathematics import MATHML_TAGS
 from nbfuse.render.model import model_html
 from nbfuse.render.table import rows
 from nbfuse.render.text import to_text
@@ -279,3 +292,57 @@ def test_plain_text_begins_with_the_answer() -> None:
     text = to_text(result("42"))
     assert text.startswith("42\n\n")
     assert "[c]\n(no key)" in text
+
+
+ANALYSIS = Analysis(
+    consensus=("a city",),
+    contradictions=(Contradiction("which", (Stance("a", "Paris"), Stance("b", "Rome"))),),
+    partial_coverage=(PartialCoverage(("a",), "the river"),),
+    unique_insights=(UniqueInsight("b", "the <b>hill</b>"),),
+    blind_spots=("since when",),
+    quotes=(Quote("contradictions", 0, "b", "It is Rome"), Quote("consensus", 0, "a", "a city")),
+    unfound=2,
+)
+
+
+def test_an_analysis_is_read_with_who_says_it_in_which_words() -> None:
+    analysed = msgspec.structs.replace(result("Paris"), analysis=ANALYSIS)
+    html, markdown = to_html(analysed), to_markdown(analysed)
+    for heading in ("All say", "They differ", "Only some say", "Only one saw", "Nobody covered"):
+        assert f"<strong>{heading}</strong>" in html
+        assert f"**{heading}**" in markdown
+    assert "<li>b says Rome <em>“It is Rome”</em></li>" in html
+    assert "  - b says Rome “It is Rome”" in markdown
+    for form in (html, markdown):
+        assert "2 quotes of the judge are not in the answers, and left out." in form
+        assert "<b>hill" not in form.replace("\\<b>", "")
+
+
+def test_in_the_live_view_formulas_are_drawn_and_code_is_coloured() -> None:
+    html = model_html("$x^2$ and\n\n$$\n\\frac{a}{b}\n$$\n\n```python\nif x: # y\n```", live=True)
+    assert '<math display="inline">' in html
+    assert "<mfrac>" in html
+    assert '<span class="k">if</span>' in html
+    assert '<span class="c"># y</span>' in html
+    assert "<math" not in model_html("$x^2$")  # the saved form leaves that to the notebook
+    assert "\\frac{1}{" in model_html("$\\frac{1}{$", live=True)  # no formula: as it was written
+    assert "x" in model_html("```no-such-language\nx\n```", live=True)
+
+
+HOSTILE_FORMULAS = [
+    r"$\text{<img src=x onerror=alert(1)>}$",
+    r"$\href{javascript:alert(1)}{x}$",
+    r"$\style{position:fixed}{x}$",
+    r"$\text{</mtext><script>alert(1)</script>}$",
+    '```"><script>alert(1)</script>\nx\n```',
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE + HOSTILE_FORMULAS)
+def test_hostile_text_is_harmless_in_the_live_view_too(text: str) -> None:
+    for tag, attributes in tags(model_html(text, live=True)):
+        assert tag in SAFE_TAGS | MATHML_TAGS
+        if tag not in MATHML_TAGS:
+            assert set(attributes) <= {"href", "title", "class", "rel", "start"}
+        assert not set(attributes) & {"href", "style", "src"} or tag == "a"
+        assert attributes.get("href", "https:").startswith(("http:", "https:", "mailto:"))
