@@ -172,6 +172,8 @@ class Ledger:
 
     def votes(self, run: str) -> tuple[tuple[str, Vote], ...]:
         """What the user thinks of a run's answers, as (member, vote)."""
+        if not self.path.exists():  # looking makes no file
+            return ()
         with opened(self.path) as file:
             return _votes(file, run)
 

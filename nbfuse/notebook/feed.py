@@ -7,6 +7,7 @@ Messages are numbered, so that a view which begins in the middle knows what its 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 
 from nbfuse.core import events
 from nbfuse.core.clean import clean
@@ -75,6 +76,7 @@ class Feed:
         self._streams = [Stream()]
         self._reset: list[int] = []
         self._grown: set[int] = set()
+        self._lock = Lock()  # a page that is loaded again asks for a snapshot from another thread
         self._told: tuple[object, ...] = (None,) * len(_STATE)
         self._number = 0
 
@@ -105,6 +107,10 @@ class Feed:
 
     def changes(self) -> dict[str, object] | None:
         """What is new since the last call, as JSON holds it; None where nothing is."""
+        with self._lock:
+            return self._changes()
+
+    def _changes(self) -> dict[str, object] | None:
         board = self.board
         message: dict[str, object] = {}
         if self._reset:
@@ -129,13 +135,14 @@ class Feed:
 
     def snapshot(self) -> dict[str, object]:
         """All of it at once, for a view that begins now."""
-        state = dict(zip(_STATE, self._state(), strict=True))
-        texts = [
-            [number, 0, stream.text, stream.html, stream.tail]
-            for number, stream in enumerate(self._streams)
-        ]
-        about = {"at": round(self.board.at, 3), "number": self._number}
-        return {**state, **about, "texts": texts}
+        with self._lock:
+            state = dict(zip(_STATE, self._state(), strict=True))
+            texts = [
+                [number, 0, stream.text, stream.html, stream.tail]
+                for number, stream in enumerate(self._streams)
+            ]
+            about = {"at": round(self.board.at, 3), "number": self._number}
+            return {**state, **about, "texts": texts}
 
     def _state(self) -> tuple[object, ...]:
         board = self.board

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ import pytest
 from lookalike import Say, letter_of, verdict
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
 Opened = Callable[..., lab.Notebook]
 
@@ -158,6 +160,28 @@ def test_nothing_moves_but_the_text_that_grows(opened: Opened, two: dict) -> Non
     view.locator("[data-state=writing]").wait_for(timeout=20_000)
     assert view.evaluate("el => el.getAnimations({subtree: true}).length") == 0
     notebook.ended(1)
+
+
+def test_what_is_saved_reads_well_as_a_web_page_and_on_paper(
+    opened: Opened, two: dict, context: BrowserContext
+) -> None:
+    notebook = opened(ASK)
+    notebook.run(1)
+    notebook.save()
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", str(notebook.path)]
+    subprocess.run(command, check=True, capture_output=True)
+    page = context.new_page()
+    page.goto(notebook.path.with_suffix(".html").as_uri())
+    shown = page.locator("div.nbfuse")
+    lab.expect(shown.locator("summary").first).to_contain_text("Fused answer · best-of: judge, a")
+    lab.expect(shown.locator("details").first).to_contain_text("It is Paris, x = 1.")
+    lab.expect(shown.locator("details").nth(2)).not_to_contain_text("It is Paris")
+    assert shown.locator("script, [class*=nbf-]").count() == 0
+    page.emulate_media(media="print")
+    lab.expect(shown.locator("details").first.locator("strong").nth(1)).to_be_visible()
+    lab.expect(shown.get_by_role("table")).to_be_visible()
+    assert page.pdf().startswith(b"%PDF")
+    page.close()
 
 
 @pytest.mark.timeout(120)

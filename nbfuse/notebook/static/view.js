@@ -65,7 +65,7 @@ let views = 0;
 class View {
   /** `act` has what the kernel can be asked to do: stop, skip, vote, promote, rejudge. */
   constructor(store, act) {
-    Object.assign(this, { store, act, id: `nbf${++views}-`, tabs: [], chosen: store.selected ?? 0 });
+    Object.assign(this, { store, act, id: `nbf${++views}-`, tabs: [], made: 0, chosen: store.selected ?? 0 });
     this.fused = new Growing("Fused answer");
     this.fused.el.classList.add("nbf-fused");
     this.build();
@@ -165,8 +165,8 @@ class View {
   }
 
   tab(label, ...content) {
-    const i = this.panels.childElementCount + (this.made = (this.made ?? 0) + 1);
-    const [name, panelName] = [`${this.id}tab${i}`, `${this.id}panel${i}`];
+    this.made += 1; // tabs are made anew when members change, and no two may share a name
+    const [name, panelName] = [`${this.id}tab${this.made}`, `${this.id}panel${this.made}`];
     const button = h(
       "button",
       { type: "button", class: "nbf-tab", role: "tab", id: name, "aria-controls": panelName },
