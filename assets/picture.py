@@ -39,7 +39,7 @@ def compare(notebook: lab.Notebook) -> None:
 
 
 def pool(notebook: lab.Notebook) -> None:
-    """The pool widget, with a search begun."""
+    """The pool widget, after a test of its members."""
     notebook.run(2)
     notebook.view(2).get_by_role("button", name="Test").click()
     notebook.view(2).get_by_text("All have answered").wait_for()

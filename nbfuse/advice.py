@@ -58,8 +58,10 @@ async def advise(pool: Pool, measured: Mapping[str, float] | None = None) -> Adv
     warnings += _too_large(plan)
     rates = known_rates() | dict(measured or {})
     asked = dict.fromkeys((*plan.members, plan.judge) if _writes(plan.judge) else plan.members)
-    unmeasured = tuple(member.label for member in asked if member.spec not in rates)
-    return Advice(plan.price, _seconds(plan, rates), tuple(warnings), unmeasured)
+    unmeasured = dict.fromkeys(
+        member.label.partition("#")[0] for member in asked if member.spec not in rates
+    )
+    return Advice(plan.price, _seconds(plan, rates), tuple(warnings), tuple(unmeasured))
 
 
 def known_rates() -> dict[str, float]:
@@ -99,9 +101,17 @@ def _warnings(pool: Pool) -> Iterator[str]:
 
 
 def _too_small(plan: Plan) -> Iterator[str]:
-    """The judge reads the question and all the answers."""
+    """A member reads the question and writes; the judge reads the question and all the answers."""
+    asked = tokens_in(QUESTION) + tokens_in(plan.pool.system or "")
+    for member in dict.fromkeys(plan.members):
+        needed = asked + min(ANSWER, plan.pool.max_tokens or ANSWER)
+        if member.info.context is not None and needed > member.info.context:
+            yield (
+                f"{member.label} takes {member.info.context:,} tokens; a typical question with its "
+                f"answer and the system prompt have {needed:,}."
+            )
     room, longest = plan.judge.info.context, plan.pool.max_tokens or LONG_ANSWER
-    needed = tokens_in(QUESTION) + len(plan.members) * longest
+    needed = asked + len(plan.members) * longest
     if room is not None and plan.judge.info.form == "full" and needed > room:
         yield (
             f"{plan.judge.label} takes {room:,} tokens; {len(plan.members)} answers may have "
@@ -135,6 +145,11 @@ def _seconds(plan: Plan, rates: Mapping[str, float]) -> float | None:
 
     length = min(ANSWER, plan.pool.max_tokens or ANSWER)
     times = [takes(member.spec, length) for member in plan.members]
+    here = [time for m, time in zip(plan.members, times, strict=True) if m.provider.local and time]
+    times = [  # models of this machine share it
+        sum(here) if member.provider.local and time else time
+        for member, time in zip(plan.members, times, strict=True)
+    ]
     known = sorted(time for time in times if time is not None)
     judge = takes(plan.judge.spec, JUDGING[plan.pool.mode]) if _writes(plan.judge) else 0.0
     if judge is None or len(known) < plan.quorum:

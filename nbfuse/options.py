@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import msgspec
 
 from nbfuse.api import choose
-from nbfuse.config import default_pool
+from nbfuse.config import default_pool, pools
 from nbfuse.core.errors import ConfigError, did_you_mean
-from nbfuse.core.pool import ANSWER_KINDS, MODES, Pool
+from nbfuse.core.pool import ANSWER_KINDS, MODES, SETTINGS, Pool, expand
 
 
 class HelpShown(Exception):
@@ -118,3 +119,39 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
     given = {name: getattr(options, name) for name in _NAMES}
     given["models"] = ",".join(options.models) if options.models else None
     return {_FIELDS.get(name, name): value for name, value in given.items() if value is not None}
+
+
+def cell_line(pool: Pool) -> str:
+    """The first line of a cell that asks this pool: by its name, where it is kept under that.
+
+    Raises `ConfigError` where neither a name nor options say it.
+    """
+    if pool.name and pools().get(pool.name) == pool:
+        return f"%%fuse {_option('--pool', pool.name)}"
+    # what is not said would be taken from the default pool
+    said = {"models": ",".join(pool.members), "judge": pool.judge or expand(pool.members)[0]}
+    words = [_option(f"--{name}", value) for name, value in (said | {"mode": pool.mode}).items()]
+    for name in _NAMES:
+        value = getattr(pool, _FIELDS.get(name, name), None)
+        if name not in ("judge", "mode") and value is not None and value is not False:
+            flag = f"--{name.replace('_', '-')}"
+            words.append(flag if value is True else _option(flag, value))
+    reader = Parser(prog="%%fuse", allow_abbrev=False)
+    add_run_options(reader)
+    asked, _ = pool_of(reader.parse_args(shlex.split(" ".join(words))))
+    unsaid = [
+        name
+        for name in SETTINGS
+        if getattr(asked, name) != (said["judge"] if name == "judge" else getattr(pool, name))
+    ]
+    if unsaid:
+        raise ConfigError(
+            f"A cell has no option for {', '.join(unsaid)}.",
+            "Save the pool, and name it in the cell.",
+        )
+    return " ".join(["%%fuse", *words])
+
+
+def _option(flag: str, value: object) -> str:
+    text = shlex.quote(str(value))
+    return f"{flag}={text}" if text.startswith("-") else f"{flag} {text}"

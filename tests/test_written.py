@@ -8,10 +8,12 @@ import pytest
 
 import nbfuse
 from nbfuse import Pool, load_pool
+from nbfuse.config import default_pool
 from nbfuse.core.errors import ConfigError
+from nbfuse.core.pool import expand
 from nbfuse.notebook.magics import _words, parser
-from nbfuse.options import pool_of
-from nbfuse.written import as_cell, as_python, save
+from nbfuse.options import cell_line, pool_of
+from nbfuse.written import as_python, save
 
 RICH = Pool(
     name="rich",
@@ -40,12 +42,15 @@ def test_python_gives_the_same_pool() -> None:
         Pool(members=("local:a", "local:b")),
         Pool(members=("gguf:my models/a.gguf",), judge="local:j", mode="debate", local_only=True),
         Pool(members=("local:a*3",), quorum=2, deadline_s=1.5, temperature=0.0, seed=7),
+        Pool(members=("local:a",), deadline_s=1234567.0, temperature=0.12345678, max_tokens=9),
     ],
 )
 def test_a_cells_line_asks_the_same_pool(pool: Pool) -> None:
-    line = as_cell(pool).removeprefix("%%fuse ")
+    other = 'members = ["local:z"]\nmode = "merge"\n'
+    Path("nbfuse.toml").write_text(f"[pools.other]\n{other}")  # is the default, and decides nothing
+    line = cell_line(pool).removeprefix("%%fuse ")
     asked, _ = pool_of(parser().parse_args(_words(line)))
-    assert {**_fields(asked), "judge": pool.judge} == _fields(pool)
+    assert _fields(asked) == _fields(pool) | {"judge": pool.judge or expand(pool.members)[0]}
 
 
 def _fields(pool: Pool) -> dict[str, object]:
@@ -54,9 +59,17 @@ def _fields(pool: Pool) -> dict[str, object]:
 
 def test_what_a_cell_can_not_say_is_said_by_name() -> None:
     with pytest.raises(ConfigError, match="no option for anchor, system, budget"):
-        as_cell(RICH)
+        cell_line(RICH)
+    with pytest.raises(ConfigError, match="no option for members"):
+        cell_line(Pool(members=("gguf:a,b.gguf",)))
+    Path("nbfuse.toml").write_text(
+        '[pools.default]\nmembers = ["local:a"]\nsystem = "In French."\n'
+    )
+    with pytest.raises(ConfigError, match="no option for system"):  # which the default pool has
+        cell_line(Pool(members=("local:b",)))
+    Path("nbfuse.toml").unlink()
     save(RICH)
-    assert as_cell(RICH) == "%%fuse --pool rich"
+    assert cell_line(RICH) == "%%fuse --pool rich"
 
 
 def test_saving_keeps_comments_and_all_else() -> None:
@@ -100,6 +113,43 @@ def test_a_new_pool_goes_to_the_nearest_file_or_a_new_one() -> None:
     assert save(two, inner) == Path.cwd() / "nbfuse.toml"
     assert load_pool("two words") == two
     assert load_pool("rich") == RICH
+
+
+def test_comments_stay_with_their_members_and_line_ends_as_they_are() -> None:
+    path = Path("nbfuse.toml")
+    path.write_bytes(
+        b'\xef\xbb\xbf[pools.work]\r\nmembers = [\r\n    "local:a", # best\r\n    "local:b",\r\n]'
+        b" # all of them\r\n"
+    )
+    path.chmod(0o664)
+    save(Pool(name="work", members=("local:c", "local:a")))
+    text = path.read_bytes()
+    assert text.startswith(b"\xef\xbb\xbf[pools.work]\r\n")
+    assert b'"local:a", # best' in text
+    assert b"] # all of them\r\n" in text
+    assert path.stat().st_mode & 0o777 == 0o664
+    assert load_pool("work").members == ("local:c", "local:a")
+
+
+def test_inline_tables_and_links_are_kept_as_they_are() -> None:
+    Path("real.toml").write_text('pools = { a = { members = ["local:a"] } }  # short\n')
+    Path("nbfuse.toml").symlink_to("real.toml")
+    save(Pool(name="b", members=("local:b",)))
+    assert Path("nbfuse.toml").is_symlink()
+    assert load_pool("a").members == ("local:a",)
+    assert load_pool("b").members == ("local:b",)
+    assert "# short" in Path("real.toml").read_text()
+
+
+def test_saving_does_not_change_whom_a_cell_asks_that_names_no_pool() -> None:
+    Path("pyproject.toml").write_text('[tool.nbfuse]\ndefault = "a"\n[tool.nbfuse.pools.a]\n'
+                                      'members = ["local:a"]\n')  # fmt: skip
+    save(Pool(name="c", members=("local:c",)))
+    assert default_pool().pool.name == "a"
+    Path("pyproject.toml").unlink()
+    Path("nbfuse.toml").write_text('[pools.a]\nmembers = ["local:a"]\n')
+    save(Pool(name="b", members=("local:b",)))
+    assert default_pool().pool.name == "a"
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,13 @@ def make_pool(settings: Mapping[str, object]) -> Pool:
         ) from None
 
 
+def chosen(pool: Pool) -> dict[str, object]:
+    """The fields of a pool that are not as they are anyway, without its name."""
+    plain = msgspec.structs.asdict(Pool(members=("x",)))
+    fields = msgspec.structs.asdict(pool)
+    return {name: fields[name] for name in SETTINGS if fields[name] != plain[name]}
+
+
 def pool_settings(pool: Pool) -> dict[str, object]:
     """The fields of a pool as JSON holds them."""
     settings: dict[str, object] = msgspec.json.decode(msgspec.json.encode(pool))

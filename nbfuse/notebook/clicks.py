@@ -42,7 +42,9 @@ def hear(session: Session, view: LiveView, ask: Mapping[str, object]) -> None:
             case {"promote": str(member)}:
                 _put(session, view, promote(result, member))
                 view.say(f"The answer of {member} is the result now; in code: %fuse last")
-            case {"rejudge": dict(settings)}:
+            case {"rejudge": dict(settings)} if not view.busy:
+                view.busy = True
+                view.say("Planning …")
                 runner.soon(lambda: _begin(session, view, result, settings))
     except NbfuseError as error:
         view.say(str(error))
@@ -69,10 +71,13 @@ async def _judge_again(
         async with aclosing(events):
             async for event in events:
                 if ticking is None:  # it is planned: nothing about the settings can fail any more
-                    view.restart(Feed())
-                    view.feed.clicked = True
+                    feed = Feed()
+                    feed.clicked = True
+                    feed.take(event)
+                    view.restart(feed)
                     ticking = asyncio.create_task(_tick(view))
-                view.take(event)
+                else:
+                    view.take(event)
                 if isinstance(event, RunFinished):
                     made = event.result
         if made is None or made.status != "complete":
@@ -85,6 +90,7 @@ async def _judge_again(
         view.restart(before)
         view.say(str(error) if isinstance(error, NbfuseError) else f"It failed: {error!r}")
     finally:
+        view.busy = False
         if ticking is not None:
             ticking.cancel()
 

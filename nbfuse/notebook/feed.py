@@ -6,6 +6,8 @@ Messages are numbered, so that a view which begins in the middle knows what its 
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Sequence
 from threading import Lock
 
@@ -19,6 +21,8 @@ from nbfuse.render.model import model_html
 from nbfuse.render.sheet import sheet
 
 MOST_SHOWN = 100_000  # characters of a text that are shown; the result holds all of it
+DRAWING_S = 0.5  # for the colours and formulas of one text; whoever writes more gets them plain
+_ESCAPE = re.compile("\x1b.{0,64}\\Z", re.DOTALL)  # the end of it may still come
 FUSED = 0  # the number of the fused answer's stream; members follow in their order
 
 
@@ -30,6 +34,8 @@ class Stream:
         self.html = ""  # the blocks that have ended,
         self.tail = ""  # and the one that grows
         self.size = 0
+        self._held = ""
+        self._spent = 0.0
         self._blocks = Blocks()
         self._new: list[str] = []
         self._ended = False
@@ -48,14 +54,19 @@ class Stream:
 
     def changes(self) -> tuple[str, str | None, str]:
         """New text, the HTML of blocks that have ended (None: of none), and the growing rest."""
-        new = clean("".join(self._new))
+        raw = self._held + "".join(self._new)
         self._new.clear()
+        found = None if self._ended else _ESCAPE.search(raw)
+        self._held = found[0] if found is not None else ""
+        new = clean(raw.removesuffix(self._held))
         done = self._blocks.take() + (self._blocks.rest() if self._ended else "")
         self.text += new
         if not done.strip():
             self.tail += new
             return new, None, ""
-        html = model_html(done, live=True)
+        begun = time.perf_counter()
+        html = model_html(done, live=self._spent < DRAWING_S)
+        self._spent += time.perf_counter() - begun
         self.html += html
         self.tail = clean(self._blocks.tail)
         return new, html, self.tail
@@ -79,10 +90,12 @@ class Feed:
         self._lock = Lock()  # a page that is loaded again asks for a snapshot from another thread
         self._told: tuple[object, ...] = (None,) * len(_STATE)
         self._number = 0
+        self._heard = time.monotonic()
 
     def take(self, event: Event) -> None:
         """Note what happened."""
         self.board.take(event)
+        self._heard = time.monotonic()
         match event:
             case events.MemberDelta(member=member, text=text):
                 self._feed(self._place(member), text)
@@ -141,7 +154,8 @@ class Feed:
                 [number, 0, stream.text, stream.html, stream.tail]
                 for number, stream in enumerate(self._streams)
             ]
-            about = {"at": round(self.board.at, 3), "number": self._number}
+            since = 0.0 if self.board.result is not None else time.monotonic() - self._heard
+            about = {"at": round(self.board.at + since, 3), "number": self._number}
             return {**state, **about, "texts": texts}
 
     def _state(self) -> tuple[object, ...]:

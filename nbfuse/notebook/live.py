@@ -39,6 +39,7 @@ class LiveView(Grafted):
 
     def __init__(self, hear: Callable[[LiveView, Mapping[str, object]], None]) -> None:
         self.feed = Feed()
+        self.busy = False  # with a further judging, which is paid
         self.stop = asyncio.Event()
         self.skip: asyncio.Queue[str] = asyncio.Queue()
         self._begun, self._told = time.monotonic(), 0.0

@@ -22,7 +22,7 @@ from nbfuse.advice import advise
 from nbfuse.api import choose
 from nbfuse.config import load_pool, pools
 from nbfuse.core.clean import clean
-from nbfuse.core.errors import NbfuseError
+from nbfuse.core.errors import NbfuseError, NoAnswerError
 from nbfuse.core.events import RunFinished
 from nbfuse.core.pool import MODES, Pool, expand, make_pool, pool_settings
 from nbfuse.core.types import Answer
@@ -31,13 +31,21 @@ from nbfuse.models import listed
 from nbfuse.notebook.grafted import Grafted, files
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.saved import can_update, knows_widgets
+from nbfuse.options import cell_line
 from nbfuse.render.pool import pool_html, pool_text
 from nbfuse.render.table import price, seconds
-from nbfuse.written import as_cell, as_python, save
+from nbfuse.written import as_python, save
 
 TEST = "In two sentences: why is the sky blue?"
 TEST_TOKENS, TEST_S = 80, 60.0
 PAUSE_S = 0.2  # after a change, before its price is looked up: a number is typed digit by digit
+
+
+class _PoolTrait(traitlets.Instance[Pool]):
+    """A pool, which may be given by its name."""
+
+    def validate(self, obj: traitlets.HasTraits, value: object) -> Pool | None:
+        return super().validate(obj, choose(value, {}) if isinstance(value, str) else value)
 
 
 class PoolWidget(Grafted):
@@ -50,17 +58,20 @@ class PoolWidget(Grafted):
 
     _esm = files("js", "dom", "graft", "search", "pool")
     _css = files("css", "shared", "pool")
-    pool = traitlets.Instance(Pool)
+    pool = _PoolTrait(Pool)
     state = traitlets.Dict().tag(sync=True)
     models: traitlets.List[object] = traitlets.List().tag(sync=True)
     told = traitlets.Dict().tag(sync=True)
 
     def __init__(self, pool: Pool | str | None = None) -> None:
         self._lock = threading.RLock()
-        self._number = 0  # of the last message with settings
+        self._number = 0  # of the last message with changes
+        self._draft: dict[str, object] = {}  # the settings, with what can't be a pool yet
         self._rates: dict[str, float] = {}  # tokens a second, as tests have measured them
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        super().__init__(pool=choose(pool, {}), told={"modes": list(MODES), "tested": {}})
+        super().__init__(
+            pool=choose(pool, {}), told={"modes": list(MODES), "tested": {}, "error": ""}
+        )
         self.on_msg(lambda _me, content, _buffers: self._hear(content))
         self._later("models", self._find_models())
 
@@ -70,46 +81,59 @@ class PoolWidget(Grafted):
 
     @traitlets.observe("pool")
     def _pool_is_set(self, _change: object) -> None:
-        with self._lock:
-            self.state = {"settings": pool_settings(self.pool), "number": self._number}
+        self._restate()
         self._tell(error="", **self._spelled())
         self._later("advice", self._advise())
         shell = get_ipython()
         if shell is not None and can_update(shell):
             self.handle.update(self._saved(), raw=True)
 
+    def _restate(self) -> None:
+        """Have every view show the pool as it is."""
+        with self._lock:
+            self._draft = pool_settings(self.pool)
+            turn = cast(int, self.state.get("turn", 0)) + 1  # the same pool is to be shown again
+            self.state = {"settings": self._draft, "number": self._number, "turn": turn}
+
     def _hear(self, ask: Mapping[str, object]) -> None:
         """Do what a click asks for; clicks arrive in any thread."""
         try:
             match ask:
-                case {"settings": dict(settings), "number": int(number)}:
-                    self._change(settings, number)
-                case {"save": True}:
-                    path = save(self.pool)
-                    self._tell(notice=f"Saved as {self.pool.name} in {path}", **self._spelled())
-                case {"load": str(name)}:
+                case {"changes": dict(changes), "number": int(number)}:
+                    self._change(changes, number)
+                case {"load": str(name)} if name:
                     self.pool = load_pool(name)
-                    self._tell(notice=f"Loaded {name}")
+                    self._restate()
+                    self._tell(error="", notice=f"Loaded {name}")
+                case {"save": True} | {"test": True} if self.told["error"]:
+                    pass  # what is shown is not the pool, and why is said already
+                case {"save": True}:
+                    known = pools()
+                    path = save(self.pool)
+                    done = "Replaced" if self.pool.name in known else "Saved as"
+                    self._tell(notice=f"{done} {self.pool.name} in {path}", **self._spelled())
                 case {"test": True}:
                     self._later("test", self._test())
         except NbfuseError as error:
             self._tell(notice=str(error))
+        except Exception as error:  # our own mistake: who has clicked is to know of it
+            self._tell(notice=f"That failed ({type(error).__name__}: {error}); please report it.")
 
-    def _change(self, settings: dict[str, object], number: int) -> None:
+    def _change(self, changes: dict[str, object], number: int) -> None:
         """Something was changed in the browser; what can't be a pool is said, and `pool` stays."""
         with self._lock:
-            self._number = number
+            self._number, self._draft = number, self._draft | changes
             try:
-                self.pool = make_pool(settings)
+                self.pool = make_pool(self._draft)
             except NbfuseError as error:
-                self._tell(error=str(error))
+                self._tell(error=str(error), notice="")
             else:
-                self._tell(error="")
+                self._tell(error="", notice="")
 
     def _spelled(self) -> dict[str, object]:
         """The pool in words, and the names of pools that can be loaded."""
         try:
-            cell, why_not = as_cell(self.pool), ""
+            cell, why_not = cell_line(self.pool), ""
         except NbfuseError as error:
             cell, why_not = "", str(error)
         try:
@@ -148,7 +172,7 @@ class PoolWidget(Grafted):
         advice = await advise(self.pool, self._rates)
         low, high = advice.price.low, advice.price.high
         if low is None or high is None:
-            cost = "at a price that is not known"
+            cost = ""
         else:
             cost = "nothing" if high == 0 else f"{price(low)} to {price(high)}"
         self._tell(
@@ -181,14 +205,19 @@ class PoolWidget(Grafted):
             deadline_s=TEST_S,
             local_only=self.pool.local_only,
         )
-        answer = None
+        answer, said = None, "it said nothing"
         try:
             async with aclosing(engine.stream(TEST, alone)) as events:
                 async for event in events:
                     if isinstance(event, RunFinished):
                         answer = event.result.answers[0]
+        except NoAnswerError as error:
+            failure = error.result.answers[0].failure
+            said = failure.message if failure is not None else "it said nothing"
         except NbfuseError as error:
-            said = str(error).partition("\n")[2].strip() or str(error)
+            said = error.message.removeprefix("The judge can't be asked. ")
+        except Exception as error:  # a third party's model may do anything
+            said = f"{type(error).__name__}: {error}"
         if answer is not None and answer.usable:
             tokens = answer.usage.completion_tokens if answer.usage else 0
             said = f"answered in {seconds(answer.seconds)}"

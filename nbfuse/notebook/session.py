@@ -63,19 +63,27 @@ class Session:
         view: View | None = None
         heard: deque[Event] = deque()  # filled by the loop's thread, emptied by this one
         stop, skip = asyncio.Event(), asyncio.Queue[str]()
+        drawn = not quiet
 
         def tick() -> None:
-            nonlocal view
+            nonlocal view, drawn
             if pressed and time.monotonic() - pressed[0] > STOP_S:
                 raise KeyboardInterrupt
-            if view is None and heard and not quiet:  # it loads for long: the requests go first
-                view = self._view(stop, skip)
-            while heard:
-                event = heard.popleft()
+            try:
+                if view is None and heard and drawn:  # it loads for long: the requests go first
+                    view = self._view(stop, skip)
+                while heard:
+                    event = heard.popleft()
+                    if view is not None:
+                        view.take(event)
                 if view is not None:
-                    view.take(event)
-            if view is not None:
-                view.tell()
+                    view.tell()
+            except Exception as error:  # no answer may be lost because it can't be drawn
+                broken, drawn = view, False
+                view = None
+                if broken is not None:
+                    broken.clear()
+                print(f"nbfuse: no live view ({type(error).__name__}: {error}); please report it.")
 
         results: list[FusionResult] = []  # filled before the run raises, so that nothing is lost
         with interrupts_call(lambda: runner.soon(stop.set)) as pressed:
@@ -151,8 +159,10 @@ class Session:
         from nbfuse.notebook.clicks import hear
         from nbfuse.notebook.live import LiveView  # anywidget takes half a second
 
-        while len(self._views) >= MOST_VIEWS:
-            self._views.popleft().close()
+        ended = [view for view in self._views if view.result is not None]
+        for old in ended[: max(0, len(self._views) + 1 - MOST_VIEWS)]:
+            self._views.remove(old)
+            old.close()
         view = LiveView(lambda view, ask: hear(self, view, ask))
         self._views.append(view)
         return view

@@ -49,6 +49,8 @@ class Blocks:
 
     def _look(self, line: str) -> None:
         words = line.strip()
+        if self._until == "$$" and not words:  # it was money, and no formula
+            self._until = ""
         if self._until:
             fenced = self._until[0] in "`~"
             if words.endswith(self._until) and not (fenced and words.strip(self._until[0])):

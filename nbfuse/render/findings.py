@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from nbfuse.core.types import Analysis, QuotedList
+from nbfuse.core.types import Analysis, Position, QuotedList
 
 
 class Voice(NamedTuple):
@@ -55,6 +56,13 @@ def findings(analysis: Analysis) -> dict[str, list[Finding]]:
         "Nobody covered": [Finding(text) for text in analysis.blind_spots],
     }
     return {head: items for head, items in found.items() if items}
+
+
+def moves(positions: Sequence[Position]) -> list[str]:
+    """Who changed an answer in a debate and who did not, and why."""
+    return [
+        f"{p.member} {'changed' if p.changed else 'kept'} its answer. {p.why}" for p in positions
+    ]
 
 
 def unfound(analysis: Analysis) -> str:

@@ -7,7 +7,7 @@ JupyterLab's sanitiser, and styles go with it.
 from __future__ import annotations
 
 from nbfuse.core.types import Analysis, Answer, FusionResult
-from nbfuse.render.findings import Finding, findings, unfound
+from nbfuse.render.findings import Finding, findings, moves, unfound
 from nbfuse.render.model import model_html, say
 from nbfuse.render.table import HEADS, called, headline, rows, seconds, sureness
 
@@ -30,11 +30,7 @@ def to_html(result: FusionResult, view: str = "") -> str:
     if result.analysis is not None:
         blocks.append(_analysis(result.analysis))
     if result.positions:
-        items = [
-            f"{p.member} {'changed' if p.changed else 'kept'} its answer. {p.why}"
-            for p in result.positions
-        ]
-        blocks.append(_details("Debate", _list(items)))
+        blocks.append(_details("Debate", _list(moves(result.positions))))
     name = f"nbfuse nbfuse-view-{view}" if view else "nbfuse"
     whole = f'<div class="{name}" style="overflow-wrap:break-word">'
     return "\n".join([whole, *blocks, _table(result), "</div>"])

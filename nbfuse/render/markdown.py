@@ -9,7 +9,7 @@ from markdown_it.token import Token
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import Analysis, FusionResult
-from nbfuse.render.findings import findings, unfound
+from nbfuse.render.findings import findings, moves, unfound
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model
@@ -23,12 +23,15 @@ def to_markdown(result: FusionResult) -> str:
     why = f"{headline(result)}. {verdict.reason} {sureness(verdict)}"
     parts = [_closed(result.text) or "*no fused answer*", *map(_flat, (why, *result.notes))]
     for answer in result.answers:
-        failure = answer.failure.message if answer.failure else ""
+        failure = f"{answer.failure.message} {answer.failure.hint}" if answer.failure else ""
         parts.append(f"**{_flat(answer.member)}**")
         parts += [_quote(_flat(called(call))) for call in answer.tool_calls]
         parts.append(_quote(_closed(answer.text or f"({failure or 'nothing'})")))
     if result.analysis is not None:
         parts += _findings(result.analysis)
+    if result.positions:
+        moved = (f"- {_flat(line)}" for line in moves(result.positions))
+        parts.append("\n".join(["**Debate**", "", *moved]))
     table = [HEADS, ("---",) * len(HEADS), *rows(result)]
     parts.append("\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table))
     return harmless("\n\n".join(parts))  # as a whole: two harmless pieces can be harmful together

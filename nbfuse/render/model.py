@@ -14,6 +14,7 @@ from html import escape
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from markdown_it.utils import EnvType
 
 from nbfuse.core.clean import clean
 from nbfuse.render.code import coloured
@@ -28,6 +29,7 @@ _ATTRIBUTES = {"a": {"href", "title"}, "code": {"class"}, "ol": {"start"}}
 _LIVE_TAGS = _TAGS | MATHML_TAGS
 _LIVE_ATTRIBUTES = _ATTRIBUTES | {"span": {"class"}} | MATHML_ATTRIBUTES
 _SCHEMES = {"http", "https", "mailto"}
+MOST_FORMULAS, LONGEST_FORMULA = 200, 2000  # of one block that are drawn: some 0.1 s
 _HEADING_SHIFT = 3  # an answer's "#" must not outrank the notebook's own headings
 
 
@@ -87,12 +89,20 @@ def _render_image(_self: object, tokens: Sequence[Token], i: int, *_: object) ->
     return f'<a href="{escape(source)}">{say(words)}</a>'
 
 
-def _render_math(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
-    return mathml(tokens[i].content)
+def _render_math(
+    _self: object, tokens: Sequence[Token], i: int, _options: object, env: EnvType
+) -> str:
+    env["formulas"] = env.get("formulas", 0) + 1
+    formula = tokens[i].content
+    if env["formulas"] > MOST_FORMULAS or len(formula) > LONGEST_FORMULA:
+        return escape(formula)
+    return mathml(formula)
 
 
-def _render_math_block(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:
-    return f"<p>{mathml(tokens[i].content)}</p>\n"
+def _render_math_block(
+    self: object, tokens: Sequence[Token], i: int, options: object, env: EnvType
+) -> str:
+    return f"<p>{_render_math(self, tokens, i, options, env)}</p>\n"
 
 
 def _render_code(_self: object, tokens: Sequence[Token], i: int, *_: object) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from nbfuse.core.pool import Pool
+from nbfuse.core.pool import Pool, chosen
 from nbfuse.render.model import say
-from nbfuse.written import chosen
 
 
 def pool_html(pool: Pool, view: str) -> str:

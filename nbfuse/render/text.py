@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
+from nbfuse.render.findings import findings, moves
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 
@@ -15,6 +16,17 @@ def to_text(result: FusionResult) -> str:
     for answer in result.answers:
         lines += ["", f"[{answer.member}]", *(clean(called(call)) for call in answer.tool_calls)]
         lines.append(clean(answer.text) or _why_empty(answer.failure))
+    if result.analysis is not None:
+        for head, items in findings(result.analysis).items():
+            lines += ["", head]
+            for item in items:
+                lines.append(clean(f"- {item.text}"))
+                for member, stance, quotes in item.voices:
+                    said = f"says {stance}" if stance else ""
+                    words = [member, said, *(f"“{quote}”" for quote in quotes)]
+                    lines.append(clean(f"  - {' '.join(filter(None, words))}"))
+    if result.positions:
+        lines += ["", "Debate", *(clean(f"- {line}") for line in moves(result.positions))]
     return "\n".join([*lines, "", summary(result)])
 
 

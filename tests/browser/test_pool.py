@@ -67,7 +67,7 @@ def test_a_pool_is_put_together_by_keyboard_and_mouse(
     wanted = "('openrouter:v/south', 'openrouter:v/north') best-of 2"
     expect(notebook.run(2)).to_contain_text(wanted)
     view.get_by_role("button", name="Save").click()
-    expect(view.get_by_role("status")).to_contain_text("Saved as mine in")
+    expect(view.get_by_role("status").first).to_contain_text("Saved as mine in")
     assert '"openrouter:v/south"' in (home / "root" / "nbfuse.toml").read_text()
     view.get_by_role("button", name="Copy as a %%fuse line").click()
     assert notebook.page.evaluate("navigator.clipboard.readText()") == "%%fuse --pool mine"
@@ -111,16 +111,44 @@ def test_what_can_not_be_a_pool_is_said_and_changes_nothing(opened: Opened, mode
     view = notebook.view(1)
     view.get_by_label("Quorum").fill("7")
     view.get_by_label("Judge").focus()
-    expect(view.get_by_role("status")).to_contain_text("asks for a quorum of 7, but has 2 members")
+    expect(view.get_by_role("status").first).to_contain_text(
+        "asks for a quorum of 7, but has 2 members"
+    )
     expect(notebook.run(2)).to_contain_text("None None")
     view.get_by_label("Quorum").fill("")
     view.get_by_label("Budget").fill("much")
     view.get_by_label("Judge").focus()
-    expect(view.get_by_role("status")).to_contain_text("budget can't be 'much'")
+    expect(view.get_by_role("status").first).to_contain_text("budget can't be 'much'")
     view.get_by_label("Budget").fill("0.01")
     view.get_by_label("Judge").focus()
-    expect(view.get_by_role("status")).to_have_text("")
+    expect(view.get_by_role("status").first).to_have_text("")
     expect(notebook.run(2)).to_contain_text("None 0.01")
+
+
+def test_what_is_wrong_is_not_saved_and_a_pool_is_loaded_over_it(
+    opened: Opened, models: dict, home: Path
+) -> None:
+    notebook = opened(WIDGET)
+    notebook.run(1)
+    view = notebook.view(1)
+    view.get_by_label("Longest answer").fill("4,096")
+    view.get_by_label("Temperature").fill("hot")
+    view.get_by_label("Judge").focus()
+    expect(view.get_by_role("status").first).to_contain_text("temperature")
+    view.get_by_role("button", name="Save").click()
+    expect(view.get_by_role("status").first).to_contain_text("temperature")
+    assert not (home / "root" / "nbfuse.toml").exists()
+    view.get_by_label("Temperature").fill("0.2")
+    view.get_by_label("Judge").focus()
+    expect(view.get_by_role("status").first).to_have_text("")
+    view.get_by_label("Temperature").fill("hot")
+    view.get_by_label("Judge").focus()
+    view.get_by_label("Load a pool").select_option("tiny")
+    expect(view.get_by_role("status").first).to_have_text("Loaded tiny")
+    expect(view.get_by_label("Temperature")).to_have_value("")
+    view.get_by_label("Judge").focus()
+    notebook.page.keyboard.press("Tab")  # on from a field to the next, and not out of the view
+    assert view.evaluate("el => el.contains(document.activeElement)")
 
 
 def test_warnings_come_while_one_chooses(opened: Opened, models: dict) -> None:
@@ -142,7 +170,7 @@ def test_each_member_is_tested_with_one_question(opened: Opened, models: dict) -
     notebook.run(1)
     view = notebook.view(1)
     view.get_by_role("button", name="Test").click()
-    expect(view.get_by_role("status")).to_contain_text("1 of 2 did not answer")
+    expect(view.get_by_role("status").first).to_contain_text("1 of 2 did not answer")
     rows = view.locator(".nbf-members li")
     expect(rows.nth(0)).to_contain_text(re.compile(r"answered in .* s, \d+ tokens/s"))
     expect(rows.nth(1)).to_contain_text("overloaded")
@@ -167,4 +195,9 @@ def test_axe_finds_nothing_serious_in_it_at_any_width(opened: Opened, models: di
         view.get_by_role("combobox", name="Add a model").fill("v/")
         found(view).first.wait_for()
         assert lab.axe(notebook.page, ".nbf-pool") == []
+        view.get_by_role("combobox", name="Add a model").fill("zzz")
+        notebook.page.keyboard.press("ArrowDown")
+        notebook.page.keyboard.press("Enter")  # adds nothing
+        assert lab.axe(notebook.page, ".nbf-pool") == []
+        assert len(members(view)) == 2
         assert view.evaluate("el => el.scrollWidth - el.clientWidth") <= 0

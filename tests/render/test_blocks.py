@@ -10,7 +10,7 @@ TEXTS = [
     "One.\n\nTwo is\nlonger.\n\nThree, the last.",
     "Before:\n\n```python\na = 1\n\nb = 2\n```\n\nAfter all of it.",
     "A list:\n\n- one\n\n  still one\n- two\n\n- three\n\nNo list any more.",
-    "$$\na\n\nb\n$$\n\nAfter the formula.",
+    "\\[\na\n\nb\n\\]\n\nAfter the formula.",
     "~~~~\n```\n\nstill code\n~~~~\n\nAfter the code.",
     "$$x$$\n\nA formula on one line.",
     "",
@@ -37,7 +37,8 @@ def test_blocks_end_at_blank_lines_outside_of_code_lists_and_formulas() -> None:
         TEXTS[0]: ["One.\n\n", "Two is\nlonger.\n\n", "Three, the last."],
         TEXTS[1]: ["Before:\n\n", "```python\na = 1\n\nb = 2\n```\n\n", "After all of it."],
         TEXTS[2]: ["A list:\n\n", TEXTS[2][9:-17], "No list any more."],
-        TEXTS[3]: ["$$\na\n\nb\n$$\n\n", "After the formula."],
+        TEXTS[3]: ["\\[\na\n\nb\n\\]\n\n", "After the formula."],
+        "$$5 is much.\n\nAfter the money.": ["$$5 is much.\n\n", "After the money."],
         TEXTS[4]: ["~~~~\n```\n\nstill code\n~~~~\n\n", "After the code."],
         TEXTS[5]: ["$$x$$\n\n", "A formula on one line."],
     }

@@ -1,7 +1,7 @@
 // Two or three answers side by side, with what the others do not say marked in each.
 
 const MOST_WORDS = 6000; // of an answer; what is longer is shown without marks
-const MOST_CHANGES = 1500; // beyond it the search takes long,
+const MOST_CHANGES = 400; // beyond it the search takes long,
 const LEAST_SHARED = 0.3; // and with fewer words in common nearly all would be marked
 
 /** The words of a text, with the blanks between them. */
@@ -16,6 +16,16 @@ function words(text) {
  * Null where they differ in more than MOST_CHANGES places.
  */
 function common(a, b) {
+  let [start, end] = [0, 0];
+  while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  const most = Math.min(a.length, b.length) - start;
+  while (end < most && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
+  const found = middle(a.slice(start, a.length - end), b.slice(start, b.length - end));
+  const around = (same) => [...Array(start).fill(true), ...same, ...Array(end).fill(true)];
+  return found && found.map(around);
+}
+
+function middle(a, b) {
   const reach = new Map([[1, 0]]);
   const trace = [];
   for (let d = 0; d <= MOST_CHANGES; d++) {
@@ -54,6 +64,7 @@ function compared(texts) {
   const all = texts.map(words);
   if (all.some((one) => one.length > MOST_WORDS)) return null;
   const [first, ...others] = all;
+  if (others.some((other) => overlap(first, other) < LEAST_SHARED)) return null;
   const shared = first.map(() => true);
   const columns = [];
   for (const other of others) {
@@ -64,6 +75,20 @@ function compared(texts) {
   }
   columns.unshift([first, shared]);
   return columns.every(([all, same]) => share(all, same) >= LEAST_SHARED) ? columns : null;
+}
+
+/** How many of the words of the shorter text the other has at all: no order can share more. */
+function overlap(a, b) {
+  const counts = new Map();
+  for (const word of a) counts.set(word, (counts.get(word) ?? 0) + 1);
+  let both = 0;
+  for (const word of b) {
+    const left = counts.get(word) ?? 0;
+    if (left && word.trim()) both++;
+    counts.set(word, left - 1);
+  }
+  const least = Math.min(...[a, b].map((one) => one.filter((word) => word.trim()).length));
+  return both / Math.max(1, least);
 }
 
 /** How much of a text is shared, counted in words. */

@@ -35,7 +35,7 @@ function money(value) {
 
 /** Copy `text`, and say so on the button for a moment. */
 async function copy(text, button) {
-  const label = button.textContent;
+  const label = (button.dataset.label ??= button.textContent);
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -76,6 +76,15 @@ function keyboardTabs(list, tabs, select) {
     select(tabs().indexOf(shown[to]));
     shown[to].focus();
   });
+}
+
+/** Scroll what holds `el` until that is as far down on the screen as it was before. */
+function keepInPlace(el, before) {
+  const moved = el.getBoundingClientRect().top - before;
+  let box = el.parentElement;
+  while (box && !(box.scrollHeight > box.clientHeight && /auto|scroll/.test(getComputedStyle(box).overflowY)))
+    box = box.parentElement;
+  if (box) box.scrollTop += moved;
 }
 
 /** Have `el` know how far its texts are scrolled, and what has the focus: a move forgets both. */

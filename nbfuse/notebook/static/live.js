@@ -11,7 +11,10 @@ export default () => {
     const made = {
       hears: false,
       stop: () => {
-        if (!store.clicked) kernel?.interrupt(); // what no cell waits for, an interrupt can't stop
+        if (store.stopping) return; // a second interrupt would hit the next cell
+        store.stopping = true;
+        store.tell({});
+        if (!store.clicked) kernel?.interrupt().catch(() => {}); // it has gone: nothing to stop
         ask({ stop: true });
       },
       skip: (member) => ask({ skip: member }),
@@ -41,8 +44,11 @@ export default () => {
       const gone = () => {
         store.gone = true;
         // a run that was cut off stays to be read; a finished one is in its saved form
-        if (store.result) graft.end();
-        else store.tell({ whole: true });
+        if (store.result || store.clicked) graft.end();
+        else {
+          graft.observer.disconnect();
+          store.tell({ whole: true });
+        }
       };
       return whenGone(model, gone);
     },

@@ -53,7 +53,7 @@ class PoolView {
   set(changes) {
     this.settings = { ...this.settings, ...changes };
     this.number += 1;
-    this.model.send({ settings: this.settings, number: this.number });
+    this.model.send({ changes, number: this.number });
     this.draw();
   }
 
@@ -63,7 +63,7 @@ class PoolView {
     this.name = h("input", { type: "text", size: 14, spellcheck: "false", placeholder: "name" });
     this.name.addEventListener("change", () => this.set({ name: this.name.value.trim() }));
     this.load = h("select", { "aria-label": "Load a pool" });
-    this.load.addEventListener("change", () => this.model.send({ load: this.load.value }));
+    this.load.addEventListener("change", () => this.load.value && this.model.send({ load: this.load.value }));
     this.status = h("span", { class: "nbf-status", role: "status" });
     const head = h(
       "header",
@@ -130,8 +130,8 @@ class PoolView {
   }
 
   buildFoot(button) {
-    this.estimate = h("p", { class: "nbf-estimate" });
-    this.warnings = h("ul", { class: "nbf-warnings", "aria-label": "Warnings" });
+    this.estimate = h("p", { class: "nbf-estimate", "aria-live": "polite" });
+    this.warnings = h("ul", { class: "nbf-warnings", "aria-label": "Warnings", "aria-live": "polite" });
     this.python = button("Copy as Python", (event) => copy(this.told.python, event.target));
     this.cell = button("Copy as a %%fuse line", (event) => copy(this.told.cell, event.target));
     return h(
@@ -251,11 +251,12 @@ class PoolView {
   }
 
   setNumber(name, kind, text) {
-    const empty = name === "deadline_s" ? 300 : null;
-    const number = Number(text.replace(",", "."));
-    if (!text) this.set({ [name]: empty });
-    else if (kind === "money") this.set({ [name]: text.replace(",", ".") });
-    else this.set({ [name]: Number.isNaN(number) ? text : kind === "int" ? Math.round(number) : number });
+    const thousands = /^\d{1,3}([,. ]\d{3})+$/.test(text);
+    const plain = kind === "int" && thousands ? text.replace(/[,. ]/g, "") : text.replace(",", ".");
+    const number = Number(plain);
+    if (!text) this.set({ [name]: name === "deadline_s" ? 300 : null });
+    else if (kind === "money") this.set({ [name]: plain });
+    else this.set({ [name]: Number.isFinite(number) ? number : text }); // Python says what is wrong
   }
 }
 
@@ -272,18 +273,21 @@ function options(select, values, chosen, empty = "") {
 
 /** One sentence: what a typical run costs, and how long it takes. */
 function estimate(told) {
-  if (!told.cost) return ["A typical run: …"];
+  if (told.cost === undefined) return ["A typical run: …"];
   const time = told.time
     ? [" and takes about ", h("strong", {}, told.time), "."]
     : told.unmeasured?.length
       ? [`. How long it takes is not known before a test or a run of ${told.unmeasured.join(", ")}.`]
       : ["."];
+  if (!told.cost) return ["What a typical run costs is not known", ...time];
   return ["A typical run costs ", h("strong", {}, told.cost), ...time];
 }
 
 /** A text field with a list of models under it, by the ARIA pattern of a combobox. */
 function searchBox(view, take) {
-  const list = h("ul", { class: "nbf-found", role: "listbox", id: `${view.id}found`, "aria-label": "Models", hidden: true });
+  const list = h("ul", { class: "nbf-found", role: "listbox", id: `${view.id}found`, "aria-label": "Models", tabindex: -1, hidden: true });
+  const none = h("p", { class: "nbf-small", role: "status", hidden: true });
+  list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
   const input = h("input", {
     type: "text", role: "combobox", "aria-expanded": "false", "aria-controls": list.id,
     "aria-autocomplete": "list", "aria-label": "Add a model", placeholder: "Add a model: type a name, free, local, <2 …",
@@ -291,9 +295,10 @@ function searchBox(view, take) {
   });
   let found = [];
   let at = -1;
-  const box = h("div", { class: "nbf-search" }, input, list);
+  let isOpen = false;
+  const box = h("div", { class: "nbf-search" }, input, list, none);
   box.draw = () => {
-    if (list.hidden) return;
+    if (!isOpen) return;
     const query = input.value.trim();
     found = findModels(view.model.get("models"), query).slice(0, MOST_FOUND);
     const specs = found.map((one) => [one.spec, modelFacts(one)]);
@@ -309,19 +314,24 @@ function searchBox(view, take) {
         ),
       ),
     );
-    if (!specs.length) list.append(h("li", { class: "nbf-small" }, `None. ${SEARCH_HELP}`));
+    list.hidden = !specs.length;
+    none.hidden = Boolean(specs.length);
+    put(none, specs.length ? "" : `None. ${SEARCH_HELP}`);
     mark();
   };
   const mark = () => {
-    [...list.children].forEach((line, i) => line.setAttribute?.("aria-selected", String(i === at)));
-    input.setAttribute("aria-activedescendant", at < 0 ? "" : `${list.id}${at}`);
-    list.children[at]?.scrollIntoView({ block: "nearest" });
+    [...list.children].forEach((line, i) => line.setAttribute("aria-selected", String(i === at)));
+    if (at < 0) input.removeAttribute("aria-activedescendant");
+    else input.setAttribute("aria-activedescendant", `${list.id}${at}`);
+    const line = list.children[at];
+    if (line) list.scrollTop = Math.min(line.offsetTop, Math.max(list.scrollTop, line.offsetTop + line.offsetHeight - list.clientHeight));
   };
   const open = (yes) => {
-    list.hidden = !yes;
-    input.setAttribute("aria-expanded", String(yes));
+    isOpen = yes;
+    list.hidden = none.hidden = true;
     at = -1;
     if (yes) box.draw();
+    input.setAttribute("aria-expanded", String(!list.hidden));
   };
   const pick = (event, spec) => {
     event.preventDefault();
@@ -330,15 +340,17 @@ function searchBox(view, take) {
     open(false);
   };
   input.addEventListener("input", () => open(true));
-  input.addEventListener("focus", () => open(true));
   input.addEventListener("blur", () => open(false));
   input.addEventListener("keydown", (event) => {
     if (event.key === "Escape") open(false);
-    else if (event.key === "Enter" && !list.hidden && found.length) pick(event, found[Math.max(0, at)]);
+    else if (event.key === "Enter" && isOpen && found.length && (at >= 0 || input.value.trim()))
+      pick(event, found[Math.max(0, at)]);
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (list.hidden) open(true);
-      at = (at + (event.key === "ArrowDown" ? 1 : -1) + found.length) % Math.max(1, found.length);
+      if (!isOpen) open(true);
+      if (!found.length) return;
+      if (event.key === "ArrowDown") at = (at + 1) % found.length;
+      else at = at <= 0 ? found.length - 1 : at - 1;
       mark();
     }
   });

@@ -9,7 +9,7 @@ const QUOTE = "nbfuse-quote";
  * became of it.
  */
 function findQuote(node, quote) {
-  const wanted = [...quote.toLowerCase()].filter(isWord).join("");
+  const wanted = [...quote].map(folded).join("");
   if (!wanted) return null;
   const places = [];
   let all = "";
@@ -17,25 +17,31 @@ function findQuote(node, quote) {
   while (walker.nextNode()) {
     const text = walker.currentNode;
     if (text.parentElement.closest("button")) continue;
-    for (let i = 0; i < text.length; i++) {
-      const letter = text.data[i].toLowerCase();
-      if (letter.length === 1 && isWord(letter)) {
-        all += letter;
-        places.push([text, i]);
-      }
+    let i = 0;
+    for (const letter of text.data) {
+      const kept = folded(letter);
+      all += kept;
+      for (let k = 0; k < kept.length; k++) places.push([text, i, i + letter.length]);
+      i += letter.length;
     }
   }
   const start = all.indexOf(wanted);
   if (start < 0) return null;
   const range = new Range();
-  range.setStart(...places[start]);
-  const [last, at] = places[start + wanted.length - 1];
-  range.setEnd(last, at + 1);
+  range.setStart(places[start][0], places[start][1]);
+  const [last, , end] = places[start + wanted.length - 1];
+  range.setEnd(last, end);
   return range;
 }
 
-function isWord(letter) {
-  return /[\p{L}\p{N}]/u.test(letter);
+/** A letter or figure without its case; empty for any other sign. */
+function folded(letter) {
+  return /[\p{L}\p{N}]/u.test(letter) ? letter.toLowerCase() : "";
+}
+
+/** Take the mark away. */
+function hideQuote() {
+  CSS.highlights?.delete(QUOTE);
 }
 
 /** Mark the quote and scroll it into sight within `box`; whether it was found. */

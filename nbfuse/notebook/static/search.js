@@ -10,13 +10,14 @@ function findModels(models, query) {
 }
 
 function wordTest(word) {
-  const least = /^>(\d+(?:\.\d+)?)(k|m)?$/.exec(word);
+  const least = /^>(\d+(?:[.,]\d+)?)(k|m)?$/.exec(word);
   if (least) {
-    const tokens = Number(least[1]) * { k: 1e3, m: 1e6 }[least[2] ?? "k"];
+    const number = Number(least[1].replace(",", "."));
+    const tokens = number * { k: 1e3, m: 1e6 }[least[2] ?? (number < 1000 ? "k" : "")] || number;
     return (model) => model.context !== null && model.context >= tokens;
   }
-  const most = /^<\$?(\d+(?:\.\d+)?)$/.exec(word);
-  if (most) return (model) => model.writes !== null && model.writes < Number(most[1]);
+  const most = /^<\$?(\d+(?:[.,]\d+)?)$/.exec(word);
+  if (most) return (model) => model.writes !== null && model.writes < Number(most[1].replace(",", "."));
   const kinds = {
     free: (model) => model.writes === 0 && model.reads === 0,
     local: (model) => model.local,
@@ -33,7 +34,7 @@ function wordTest(word) {
 function modelFacts(model) {
   const facts = [model.family];
   if (model.context) facts.push(`${Math.round(model.context / 1000)}k context`);
-  if (model.writes === null) facts.push("price not known");
+  if (model.writes === null || model.reads === null) facts.push("price not known");
   else facts.push(model.writes || model.reads ? `$${trim(model.reads)} / $${trim(model.writes)} a million` : "free");
   facts.push(model.local ? "local" : "cloud");
   if (model.zdr && !model.local) facts.push("zdr");

@@ -11,6 +11,7 @@ class Store {
   replace(snapshot) {
     const { texts, ...state } = snapshot;
     Object.assign(this, state, { received: performance.now(), notice: null });
+    if (this.result) this.stopping = false;
     this.texts = texts.map(([i, characters, text, html, tail]) => {
       const known = this.texts?.[i] ?? emptyText();
       const drawn = known.html.join("");

@@ -78,6 +78,7 @@ class View {
   destroy() {
     clearInterval(this.clock);
     this.store.listeners.delete(this.listener);
+    hideQuote();
     this.el.remove();
   }
 
@@ -95,7 +96,7 @@ class View {
       { class: "nbf-after", hidden: true },
       this.voteButton(thumb(), "This answer is good", "up", ""),
       this.voteButton(thumb(true), "This answer is bad", "down", ""),
-      button("Copy", (event) => copy(this.store.texts[0].text, event.target)),
+      (this.copy = button("Copy", (event) => copy(this.store.texts[0].text, event.target))),
       (this.opener = button("Judge again …", () => this.toggleForm(), { "aria-expanded": "false" })),
     );
     this.form = judgeForm(this);
@@ -127,7 +128,12 @@ class View {
   /** Draw what `message` changes; all of it where it says `whole`. */
   update(message) {
     const { store } = this;
-    if (this.tabs.length !== store.members.length + 3) this.makeTabs();
+    const names = store.members.map((member) => member.name).join("\n");
+    if (names !== this.names || !this.tabs.length) this.makeTabs();
+    this.names = names;
+    // who reads a member's answer is not to lose his line when the fused one takes its room
+    const reads = message.result && this.panels.matches(":hover, :focus-within");
+    const before = reads ? this.list.getBoundingClientRect().top : 0;
     const all = message.whole || message.reset || message.result;
     const touched = all ? [...store.texts.keys()] : (message.texts ?? []).map(([i]) => i);
     if (touched.includes(0)) this.fused.draw(store.texts[0], store.cut[0]);
@@ -135,14 +141,26 @@ class View {
     if (touched.includes(this.chosen + 1)) this.drawText();
     const running = store.running;
     this.el.classList.toggle("nbf-running", running);
-    this.el.classList.toggle("nbf-empty", !store.texts[0].text);
     this.stop.hidden = !running || store.gone;
+    this.stop.disabled = Boolean(store.stopping);
+    put(this.stop, store.stopping ? "Stopping …" : "Stop");
     this.after.hidden = running || store.gone;
     if (message.whole || message.members || message.result || message.votes) this.drawTabs();
     if (message.whole || message.result) this.drawResult();
     const status = store.gone ? "The kernel has gone" : (store.notice ?? store.status);
     put(this.status, status);
     if (message.whole || message.members) this.tick();
+    if (reads) keepInPlace(this.list, before);
+    if (message.result) setTimeout(() => this.drawNotes(), 1500); // the saved form follows the result
+  }
+
+  drawNotes() {
+    const notes = [...(this.store.result?.notes ?? [])];
+    const stub = this.saved?.isConnected && !this.saved.querySelector("details");
+    if (this.store.result && stub && this.drawnOnce)
+      notes.push("The page was loaded again while this ran, so its file lacks the answer: keep it with %fuse last in a new cell.");
+    this.drawnOnce = true;
+    this.notes.replaceChildren(...notes.map((note) => h("li", {}, note)));
   }
 
   /** Draw the member's text that is shown, where it is one. */
@@ -195,6 +213,7 @@ class View {
     const about = h("span", { class: "nbf-small" });
     const says = h("p", { class: "nbf-says", hidden: true });
     const figures = h("span", { class: "nbf-small" });
+    const copier = button("Copy", (event) => copy(this.store.texts[i + 1].text, event.target));
     const skip = button("Stop this one", () => this.act.skip(member.name));
     const after = h(
       "span",
@@ -203,11 +222,11 @@ class View {
       this.voteButton(thumb(true), `${member.name}: bad`, "down", member.name),
       this.voteButton("This was best", `${member.name} was best`, "best", member.name),
       button("Use this answer", () => this.act.promote(member.name)),
-      button("Copy", (event) => copy(this.store.texts[i + 1].text, event.target)),
+      copier,
     );
     const bar = h("div", { class: "nbf-line" }, figures, skip, after);
     const tab = this.tab(h("span", {}, sign, " ", member.name, " ", about), bar, says, growing.el);
-    return { ...tab, growing, sign, about, says, figures, skip, after };
+    return { ...tab, growing, sign, about, says, figures, skip, after, copier };
   }
 
   /** What changes with a state: signs, words, which buttons there are. */
@@ -224,9 +243,11 @@ class View {
       const calls = store.result?.calls[member.name] ?? [];
       tab.says.textContent = [...calls, member.says].filter(Boolean).join("\n");
       tab.says.hidden = !tab.says.textContent;
+      nameCopy(tab.copier, store.cut[i + 1]);
       tab.skip.hidden = member.end !== null || !this.act.hears || store.gone;
       tab.after.hidden = store.running || store.gone || !store.texts[i + 1].text;
     });
+    nameCopy(this.copy, store.cut[0]);
     const there = store.texts.filter((text) => text.text.trim()).length;
     this.comparing.button.hidden = there < 2;
   }
@@ -236,7 +257,7 @@ class View {
     const { result } = store;
     this.headline.textContent = result ? result.headline : `${store.mode}, judged by ${short(store.judge)}`;
     this.why.textContent = result?.reason ?? "";
-    this.notes.replaceChildren(...(result?.notes ?? []).map((note) => h("li", {}, note)));
+    this.drawNotes();
     const told = result && (result.analysis.length || result.positions.length);
     this.analysis.button.hidden = !told;
     if (told) this.analysis.body.replaceChildren(...analysis(this));
@@ -284,6 +305,7 @@ class View {
     this.panels.style.minHeight = least ? `${this.panels.offsetHeight}px` : "";
     this.shown = true;
     this.chosen = this.store.selected = i;
+    hideQuote();
     this.tabs.forEach((tab, k) => {
       tab.button.setAttribute("aria-selected", String(k === i));
       tab.button.tabIndex = k === i ? 0 : -1;
@@ -299,7 +321,7 @@ class View {
     this.select(i);
     const { growing, button } = this.tabs[i];
     button.scrollIntoView?.({ block: "nearest" });
-    showQuote(growing.el, quote);
+    if (!showQuote(growing.el, quote)) put(this.status, "The answer is drawn in other signs than these words");
     growing.el.focus({ preventScroll: true });
   }
 
@@ -317,6 +339,12 @@ function thumb(down) {
     '<svg viewBox="0 0 16 16" width="14" height="14" fill="none" stroke="currentColor" stroke-width="1.3" stroke-linejoin="round">' +
     '<path d="M5 7 8 1.5c1 0 1.8.8 1.6 2L9 6h4.2c.8 0 1.4.7 1.2 1.5l-1.2 5.6c-.1.6-.6 1-1.2 1H5zM5 7H2v7.1h3z"/></svg>';
   return box;
+}
+
+/** What the button copies: not more than is shown. */
+function nameCopy(button, cut) {
+  const label = cut ? "Copy the first 100,000 characters" : "Copy";
+  if (button.dataset.label !== label) button.textContent = button.dataset.label = label;
 }
 
 function short(spec) {
