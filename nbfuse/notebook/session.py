@@ -79,11 +79,8 @@ class Session:
                 if view is not None:
                     view.tell()
             except Exception as error:  # no answer may be lost because it can't be drawn
-                broken, drawn = view, False
-                view = None
-                if broken is not None:
-                    broken.clear()
-                print(f"nbfuse: no live view ({type(error).__name__}: {error}); please report it.")
+                view, drawn = None, False
+                _tell_broken(error)
 
         results: list[FusionResult] = []  # filled before the run raises, so that nothing is lost
         with interrupts_call(lambda: runner.soon(stop.set)) as pressed:
@@ -94,11 +91,7 @@ class Session:
             finally:
                 result = results[0] if results else None
                 self._keep(result, out)
-                on_screen = quiet
-                if view is not None and result is not None:
-                    on_screen = view.finish(result)
-                elif view is not None:
-                    view.clear()
+                on_screen = self._finish(view, result) or quiet
                 if result is not None and result.status != "complete" and not on_screen:
                     self.show(result)  # an error follows, and what has arrived is worth seeing
                 self._on_screen = result if on_screen else None
@@ -112,10 +105,27 @@ class Session:
         if result is on_screen:
             return
         if self.live and can_update(self.shell) and knows_widgets():
-            self._view_of(result).show(result)
-        else:
-            data, metadata = bundle(result)
-            display(data, metadata=metadata, raw=True)
+            try:
+                self._view_of(result).show(result)
+            except Exception as error:
+                _tell_broken(error)
+            else:
+                return
+        data, metadata = bundle(result)
+        display(data, metadata=metadata, raw=True)
+
+    def _finish(self, view: View | None, result: FusionResult | None) -> bool:
+        """The run has ended; whether its result is on the screen."""
+        if view is None:
+            return False
+        if result is None:
+            view.clear()
+            return False
+        try:
+            return view.finish(result)
+        except Exception as error:
+            _tell_broken(error)
+            return False
 
     def forget_screen(self, _info: object) -> None:
         """A new cell begins: what the last one showed is to be shown again when asked for."""
@@ -166,6 +176,11 @@ class Session:
         view = LiveView(lambda view, ask: hear(self, view, ask))
         self._views.append(view)
         return view
+
+
+def _tell_broken(error: Exception) -> None:
+    """Our own mistake, or an installation that lacks something: the answer comes without a view."""
+    print(f"nbfuse: the live view does not work here ({type(error).__name__}: {error}).")
 
 
 async def _listen(

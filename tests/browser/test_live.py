@@ -75,7 +75,7 @@ def test_finished_blocks_are_drawn_and_code_is_copied_with_one_click(
 
 
 def test_who_reads_further_up_is_left_there(opened: Opened, models: dict) -> None:
-    say(models, a=Say(LONG, gap_s=0.01), b="Paris", c="Lyon")
+    say(models, a=Say(LONG, gap_s=0.01), b=f"Paris.\n\n{LONG}", c="Lyon")
     notebook = opened(CITY)
     notebook.run(1, wait=False)
     view = notebook.view(1)
@@ -87,7 +87,11 @@ def test_who_reads_further_up_is_left_there(opened: Opened, models: dict) -> Non
     top = body.locator(".nbf-block").first.bounding_box()
     expect(body).to_contain_text("Paragraph 50 of it", timeout=20_000)
     assert body.locator(".nbf-block").first.bounding_box() == top
+    body.hover()
     notebook.ended(1)
+    expect(view.get_by_role("status")).to_have_text("Done")
+    after = body.locator(".nbf-block").first.bounding_box()
+    assert abs(after["y"] - top["y"]) < 2  # the fused answer has taken its room, and nothing moved
     assert body.evaluate("el => el.scrollTop") == 40
 
 
@@ -269,6 +273,27 @@ def test_a_judge_that_can_not_be_asked_changes_nothing(opened: Opened, models: d
     expect(view.get_by_role("region", name="Fused answer")).to_have_text("Paris")
 
 
+def test_a_further_judging_is_asked_for_and_paid_once(
+    opened: Opened, models: dict, running: LookAlike
+) -> None:
+    say(models, a="Paris", b="Rome", c="Lyon")
+    models["v/other"] = Say("{}", first_s=2)
+    notebook = opened(CITY)
+    notebook.run(1)
+    view = notebook.view(1)
+    tab(view, "Times").click()
+    view.get_by_role("button", name="Judge again …").click()
+    form = view.get_by_role("form", name="Judge again")
+    form.get_by_label("Judge").fill("openrouter:v/other")
+    form.evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
+    expect(view.get_by_role("status")).to_contain_text("other judges")
+    assert tab(view, "Times").get_attribute("aria-selected") == "true"  # one stays where one was
+    assert len(running.asked("v/other")) == 1
+    view.get_by_role("button", name="Stop", exact=True).click()
+    expect(view.get_by_role("status")).to_have_text("Stopped: the earlier verdict stands")
+    expect(view.get_by_role("region", name="Fused answer")).to_have_text("Paris")
+
+
 def test_an_answer_is_taken_and_voted_on(opened: Opened, models: dict) -> None:
     say(models, a="Paris", b="Rome", c="Lyon")
     notebook = opened(CITY, "%fuse history")
@@ -327,6 +352,44 @@ def test_the_view_comes_back_when_the_page_is_loaded_again(fresh: Opened, models
     expect(view.get_by_role("region", name="Fused answer")).to_have_text("Paris")
     tab(view, "b").click()
     expect(panel(view).locator(".nbf-body")).to_have_text("Rome")
+
+
+def test_a_page_that_is_loaded_again_while_it_runs_says_what_the_file_lacks(
+    fresh: Opened, models: dict
+) -> None:
+    say(models, a="Paris", b="Rome", c=Say("Lyon", first_s=12))
+    notebook = fresh(CITY, "%fuse last")
+    notebook.run(1, wait=False)
+    expect(panel(notebook.view(1))).to_contain_text("Paris", timeout=20_000)
+    notebook.save()
+    notebook.page.reload()
+    view = notebook.view(1)
+    expect(view.get_by_role("status")).to_have_text("Done", timeout=40_000)
+    expect(view.get_by_role("region", name="Fused answer")).to_have_text("Paris")
+    expect(view).to_contain_text("keep it with %fuse last in a new cell")
+    notebook.page.evaluate(lab.READY)
+    expect(notebook.run(2).locator(".nbf-view")).to_be_visible()
+    assert notebook.save()[2].outputs[0]["data"]["text/plain"].startswith("Paris")
+
+
+def test_a_kernel_that_restarts_during_a_further_judging_leaves_the_first_result(
+    fresh: Opened, models: dict
+) -> None:
+    say(models, a="Paris", b="Rome", c="Lyon")
+    models["v/other"] = Say("{}", first_s=60)
+    notebook = fresh(CITY)
+    notebook.run(1)
+    view = notebook.view(1)
+    view.get_by_role("button", name="Judge again …").click()
+    form = view.get_by_role("form", name="Judge again")
+    form.get_by_label("Judge").fill("openrouter:v/other")
+    form.get_by_role("button", name="Judge again").click()
+    expect(view.get_by_role("status")).to_contain_text("other judges")
+    notebook.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    expect(notebook.output(1).locator("details").first).to_be_visible(timeout=20_000)
+    expect(notebook.output(1).locator("details").first).to_contain_text("Paris")
 
 
 def test_a_restarted_kernel_leaves_the_saved_form(fresh: Opened, models: dict) -> None:

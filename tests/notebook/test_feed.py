@@ -11,7 +11,7 @@ from nbfuse import Pool, stream
 from nbfuse.core import events
 from nbfuse.core.events import Event
 from nbfuse.core.types import Price
-from nbfuse.notebook.feed import MOST_SHOWN, Feed
+from nbfuse.notebook.feed import MOST_SHOWN, Feed, Stream
 
 POOL = Pool(
     members=("openrouter:v/a", "openrouter:v/b", "openrouter:v/c"),
@@ -115,6 +115,26 @@ def test_a_text_without_end_is_shown_in_part_and_costs_little() -> None:
     ((_, count, text),) = message["texts"]
     assert (count, len(text)) == (5_000_000, MOST_SHOWN)
     assert message["cut"] == [0, 5_000_000]
+
+
+def test_a_terminal_escape_that_comes_in_pieces_is_taken_out_too() -> None:
+    stream = Stream()
+    seen = ""
+    for piece in ("red: ", "\x1b[3", "1mrose", "\x1b]0;ti", "tle\x07 and \x1b", "[0m white"):
+        stream.feed(piece)
+        seen += stream.changes()[0]
+    stream.end()
+    seen += stream.changes()[0]
+    assert seen == stream.text == "red: rose and  white"
+
+
+def test_formulas_without_end_are_drawn_in_part(server: LookAlike) -> None:
+    stream = Stream()
+    stream.feed("$x^2$ " * 8000)
+    stream.end()
+    _, html, _ = stream.changes()
+    assert html.count("<math") == 200
+    assert html.count("$x^2$") == 7800
 
 
 def test_prices_count_up_while_a_member_writes() -> None:

@@ -594,3 +594,17 @@ def test_where_nothing_shows_widgets_there_is_the_result_alone(server: LookAlike
         assert told["widgets"] == told["updates"] == []
     for lab in kernel_with({"NBFUSE_LIVE": "", "JPY_SESSION_NAME": "a.ipynb"}):
         assert lab.run(SLOW)["widgets"]
+
+
+def test_a_view_that_can_not_be_drawn_costs_no_answer(server: LookAlike, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "anywidget.py").write_text("raise ImportError('half installed')")
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome", first_s=0.3)}
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    environment = {"NBFUSE_LIVE": "on", "PYTHONPATH": str(tmp_path / "broken")}
+    for kernel in kernel_with(environment):
+        told = kernel.run(SLOW)
+        assert told["status"] == "ok"
+        assert "does not work here (ImportError: half installed)" in told["stdout"]
+        assert told["outputs"][-1]["data"]["text/plain"].startswith("Paris\n")
+        assert kernel.value("r.text") == "Paris"

@@ -151,15 +151,14 @@ class View {
     put(this.status, status);
     if (message.whole || message.members) this.tick();
     if (reads) keepInPlace(this.list, before);
-    if (message.result) setTimeout(() => this.drawNotes(), 1500); // the saved form follows the result
+    if (store.result && (message.result || message.whole))
+      setTimeout(() => this.drawNotes(true), 1500); // the saved form follows the result
   }
 
-  drawNotes() {
+  drawNotes(late = false) {
     const notes = [...(this.store.result?.notes ?? [])];
-    const stub = this.saved?.isConnected && !this.saved.querySelector("details");
-    if (this.store.result && stub && this.drawnOnce)
+    if (late && this.store.result && this.saved?.isConnected && !this.saved.querySelector("details"))
       notes.push("The page was loaded again while this ran, so its file lacks the answer: keep it with %fuse last in a new cell.");
-    this.drawnOnce = true;
     this.notes.replaceChildren(...notes.map((note) => h("li", {}, note)));
   }
 
