@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import time
@@ -63,13 +62,11 @@ async def fetch_models(address: http.Address, query: str = "") -> list[ModelInfo
 
 async def fetch_openrouter(address: http.Address) -> list[ModelInfo]:
     """OpenRouter's models, with whether some server of each keeps nothing; raises as above."""
-    every, zdr = await asyncio.gather(
-        fetch_models(address), fetch_models(address, "?zdr=true"), return_exceptions=True
-    )
-    if isinstance(every, BaseException):
-        raise every
-    if isinstance(zdr, BaseException):  # a gateway may not know that filter
-        return every
+    every = await fetch_models(address)
+    try:
+        zdr = await fetch_models(address, "?zdr=true")  # on the connection that is open now
+    except (http.Rejected, http.Unreachable, http.TooSlow, http.Broken, msgspec.MsgspecError):
+        return every  # a gateway may not know that filter
     keep_nothing = {info.id for info in zdr}
     if keep_nothing == {info.id for info in every}:  # nor say so
         return every

@@ -177,7 +177,7 @@ def test_debate_stops_where_there_is_consensus(server: LookAlike) -> None:
     members(server, a="so 42", b="42", c="it is 42")
     result = run(pool("a", "b", "c", mode="debate", answer="number", quorum=3))
     assert result.verdict.decided_by == "agreement"
-    assert len(server.requests) == 3 + 1  # three members; the list of models for the plan
+    assert len(server.requests) == 3 + 2  # three members; the lists of models for the plan
 
 
 # --- agreement --------------------------------------------------------------------------------
