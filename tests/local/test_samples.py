@@ -201,6 +201,7 @@ async def ask(model: Local, number: int, temperature: float = 0.0) -> tuple[str,
     return "".join(chunk.text for chunk in said), usage.completion_tokens
 
 
+@pytest.mark.timeout(240)  # some forty long answers, which a slow machine writes in a minute
 def test_answers_that_fill_the_context_together_are_whole(tight: Local) -> None:
     async def together(*numbers: int) -> list[tuple[str, int]]:
         return await asyncio.gather(*(ask(tight, number) for number in numbers))
