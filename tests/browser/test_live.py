@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import lab
+import pytest
 from lab import expect
 from lookalike import Fail, LookAlike, Say, letter_of, verdict
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator
 
 Opened = Callable[..., lab.Notebook]
+
+pytestmark = pytest.mark.timeout(120)  # a page and a kernel take ten seconds on a slow machine
 
 ASK = "%%fuse -m openrouter:v/a,openrouter:v/b,openrouter:v/c -j openrouter:v/judge --quorum 3"
 CITY = f"{ASK} -o r\nWhich is the capital of France?"
@@ -357,7 +360,7 @@ def test_the_view_comes_back_when_the_page_is_loaded_again(fresh: Opened, models
 def test_a_page_that_is_loaded_again_while_it_runs_says_what_the_file_lacks(
     fresh: Opened, models: dict
 ) -> None:
-    say(models, a="Paris", b="Rome", c=Say("Lyon", first_s=12))
+    say(models, a="Paris", b="Rome", c=Say("Lyon", first_s=9))
     notebook = fresh(CITY, "%fuse last")
     notebook.run(1, wait=False)
     expect(panel(notebook.view(1))).to_contain_text("Paris", timeout=20_000)

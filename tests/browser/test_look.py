@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Opened = Callable[..., lab.Notebook]
 
+pytestmark = pytest.mark.timeout(120)  # a page and a kernel take ten seconds on a slow machine
+
 ASK = "%%fuse -m openrouter:v/a,openrouter:v/b -j openrouter:v/judge --quorum 2\nWhich city?"
 REMOTE = "https://evil.example"
 HOSTILE = f"""Paris.
@@ -184,7 +186,6 @@ def test_what_is_saved_reads_well_as_a_web_page_and_on_paper(
     page.close()
 
 
-@pytest.mark.timeout(120)
 def test_it_is_at_home_in_notebook_7(
     browser: Browser, environment: dict[str, str], two: dict, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lab
+import pytest
 from lab import expect
 from lookalike import Fail, Say, letter_of, verdict
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
 Opened = Callable[..., lab.Notebook]
+
+pytestmark = pytest.mark.timeout(120)  # a page and a kernel take ten seconds on a slow machine
 
 POOL = 'nbfuse.Pool(name="mine", members=["openrouter:v/north", "local:tiny-calc"])'
 WIDGET = f"import nbfuse\nw = nbfuse.PoolWidget({POOL})\nw"
