@@ -10,6 +10,7 @@ from typing import NamedTuple
 from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError
 from nbfuse.core.pool import Pool, expand
 from nbfuse.core.types import Price
+from nbfuse.fusion.dispatch import grace
 from nbfuse.fusion.plan import LONG_ANSWER, Member, Plan, make_plan, tokens_in
 from nbfuse.ledger.ledger import Ledger
 from nbfuse.local import memory
@@ -155,5 +156,5 @@ def _seconds(plan: Plan, rates: Mapping[str, float]) -> float | None:
     if judge is None or len(known) < plan.quorum:
         return None
     enough = known[plan.quorum - 1]
-    grace = plan.pool.grace_s if plan.pool.grace_s is not None else min(max(1, enough / 4), 5)
-    return min(known[-1], enough + grace, plan.pool.deadline_s) + judge
+    end = enough + grace(plan.pool, enough)
+    return min(known[-1], end, plan.pool.deadline_s) + judge

@@ -79,11 +79,7 @@ def stream_again(
     own: dict[str, object] = {"judge": result.judge, "mode": result.mode, "name": result.pool}
     own |= {"members": specs, "quorum": len(specs) or None}  # who is asked, is waited for
     pool = make_pool({**result.settings, **own, **settings})
-    given = [
-        answer
-        for answer in _earlier(result)
-        if not (retry and (answer.failure or answer.status == "stopped" or not answer.usable))
-    ]
+    given = [answer for answer in _earlier(result) if not (retry and answer.wanting)]
     return _listened(result.prompt, pool, stop, skip, given=given)
 
 

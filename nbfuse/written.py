@@ -18,19 +18,11 @@ from nbfuse.paths import write_atomically
 
 _MARK = "\ufeff"  # of a file that was made on Windows
 _COMMENTED = re.compile(r"""\s*(["'])(.*?)\1\s*,?\s*#\s?(.*)""")
-_MARK = "\ufeff"  # of a file that was made on Windows
-_COMMENTED = re.compile(r"""\s*(["'])(.*?)\1\s*,?\s*#\s?(.*)""")
 
 
 def as_python(pool: Pool) -> str:
     """The pool as an expression of Python."""
-    lines = []
-    for name, value in chosen(pool).items():
-        if isinstance(value, Decimal):
-            value = str(value)
-        elif isinstance(value, tuple):
-            value = list(value)
-        lines.append(f"    {name}={value!r},")
+    lines = [f"    {name}={_plain(value)!r}," for name, value in chosen(pool).items()]
     return "\n".join(["nbfuse.Pool(", *lines, ")"])
 
 
@@ -81,9 +73,7 @@ def _put(content: TOMLDocument, pool: Pool) -> None:
     for name in [name for name in table if name not in fields]:
         del table[name]
     for name, value in fields.items():
-        plain = str(value) if isinstance(value, Decimal) else value
-        if isinstance(plain, tuple):
-            plain = list(plain)
+        plain = _plain(value)
         if name in table and table[name] == plain:
             continue
         before = table.get(name)
@@ -92,6 +82,13 @@ def _put(content: TOMLDocument, pool: Pool) -> None:
         elif isinstance(plain, str) and "\n" in plain:
             plain = tomlkit.string(plain, multiline=True)
         table[name] = plain
+
+
+def _plain(value: object) -> object:
+    """A field as a file or a line of Python writes it."""
+    if isinstance(value, Decimal):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _array(values: list[str], before: Array | None) -> Array:

@@ -93,6 +93,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.text.strip()) and self.status != "failed"
 
     @property
+    def wanting(self) -> bool:
+        """Whether it failed, was stopped, or holds nothing: what may be asked for once more."""
+        return self.failure is not None or self.status == "stopped" or not self.usable
+
+    @property
     def cost(self) -> Decimal | None:
         """US dollars, None for unknown; nothing for a call that was refused before any work."""
         if self.local:

@@ -16,6 +16,7 @@ from nbfuse.core.events import (
     MemberStarted,
     QuorumReached,
 )
+from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer
 from nbfuse.fusion.calling import Conversation
 from nbfuse.fusion.plan import SEEING, Member
@@ -23,6 +24,13 @@ from nbfuse.fusion.run import Draft, Run
 
 GRACE_SHARE, LEAST_GRACE_S, MOST_GRACE_S = 0.25, 1.0, 5.0
 SELF_PANEL_TEMPERATURE = 0.8  # three samples at temperature 0 would be one
+
+
+def grace(pool: Pool, so_far: float) -> float:
+    """Seconds that stragglers get when a quorum has answered after `so_far` seconds."""
+    if pool.grace_s is not None:
+        return pool.grace_s
+    return min(max(LEAST_GRACE_S, GRACE_SHARE * so_far), MOST_GRACE_S)
 
 
 class Dispatch:
@@ -71,7 +79,7 @@ class Dispatch:
             )
             whole = sum(a.usable and a.failure is None for a in self._ended.values())
             if pending and not in_grace and whole >= run.plan.quorum:
-                grace_s, in_grace = self._grace(), True
+                grace_s, in_grace = grace(run.plan.pool, run.clock()), True
                 end = min(end, run.clock() + grace_s)
                 run.emit(QuorumReached(answers=whole, grace_s=grace_s))
         if run.clock() >= run.members_end:
@@ -82,12 +90,6 @@ class Dispatch:
             for answer in self.answers
             if answer.usable and answer.member in self._ended and answer.status != "stopped"
         ]
-
-    def _grace(self) -> float:
-        chosen = self._run.plan.pool.grace_s
-        if chosen is not None:
-            return chosen
-        return min(max(LEAST_GRACE_S, GRACE_SHARE * self._run.clock()), MOST_GRACE_S)
 
     async def _cut(self, pending: set[asyncio.Task[None]]) -> None:
         """The deadline: what the members have said so far counts, and is marked."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from html import escape
 
 import traitlets
 
@@ -20,6 +19,7 @@ from nbfuse.notebook.feed import Feed
 from nbfuse.notebook.grafted import Grafted, files
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.saved import bundle
+from nbfuse.render.model import root
 
 # So long a browser may need for the script, and what it is sent before that is lost: all of it is
 # sent again, so often
@@ -53,7 +53,7 @@ class LiveView(Grafted):
 
     def begin(self) -> None:
         """Show the view in the cell that runs."""
-        html = f'<div class="nbfuse nbfuse-view-{self.view}"><p>{escape(ASKING)}</p></div>'
+        html = f'<div class="{root(self.view)}"><p>{ASKING}</p></div>'
         self.handle.display(self.with_widget({"text/plain": ASKING, "text/html": html}), raw=True)
 
     def show(self, result: FusionResult) -> None:

@@ -58,6 +58,12 @@ def findings(analysis: Analysis) -> dict[str, list[Finding]]:
     return {head: items for head, items in found.items() if items}
 
 
+def spoken(voice: Voice) -> str:
+    """A member, what it holds and its own words, on one line."""
+    stance = f"says {voice.stance}" if voice.stance else ""
+    return " ".join(filter(None, (voice.member, stance, *(f"“{q}”" for q in voice.quotes))))
+
+
 def moves(positions: Sequence[Position]) -> list[str]:
     """Who changed an answer in a debate and who did not, and why."""
     return [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nbfuse.core.types import Analysis, Answer, FusionResult
 from nbfuse.render.findings import Finding, findings, moves, unfound
-from nbfuse.render.model import model_html, say
+from nbfuse.render.model import model_html, root, say
 from nbfuse.render.table import HEADS, called, headline, rows, seconds, sureness
 
 _WORDS = ("model", "verdict")
@@ -31,8 +31,7 @@ def to_html(result: FusionResult, view: str = "") -> str:
         blocks.append(_analysis(result.analysis))
     if result.positions:
         blocks.append(_details("Debate", _list(moves(result.positions))))
-    name = f"nbfuse nbfuse-view-{view}" if view else "nbfuse"
-    whole = f'<div class="{name}" style="overflow-wrap:break-word">'
+    whole = f'<div class="{root(view)}" style="overflow-wrap:break-word">'
     return "\n".join([whole, *blocks, _table(result), "</div>"])
 
 

@@ -9,7 +9,7 @@ from markdown_it.token import Token
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import Analysis, FusionResult
-from nbfuse.render.findings import findings, moves, unfound
+from nbfuse.render.findings import findings, moves, spoken, unfound
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model
@@ -43,10 +43,7 @@ def _findings(analysis: Analysis) -> list[str]:
         lines = []
         for item in items:
             lines.append(f"- {_flat(item.text)}")
-            for voice in item.voices:
-                quotes = " ".join(f"“{_flat(quote)}”" for quote in voice.quotes)
-                stance = f"says {_flat(voice.stance)}" if voice.stance else ""
-                lines.append(f"  - {' '.join(filter(None, (_flat(voice.member), stance, quotes)))}")
+            lines += [f"  - {_flat(spoken(voice))}" for voice in item.voices]
         parts.append("\n".join([f"**{head}**", "", *lines]))
     return parts + ([_flat(unfound(analysis))] if analysis.unfound else [])
 

@@ -56,6 +56,11 @@ def say(text: str) -> str:
     return re.sub(r"[$\\]", r"<span>\g<0></span>", escape(clean(text)))
 
 
+def root(view: str) -> str:
+    """The class of a saved form; by `view`, where there is one, a widget finds its place."""
+    return f"nbfuse nbfuse-view-{view}" if view else "nbfuse"
+
+
 @cache
 def _markdown(*, links: bool, live: bool) -> MarkdownIt:
     # as in a chat, a line of a model is a line, although Markdown would run them together

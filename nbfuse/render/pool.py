@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nbfuse.core.pool import Pool, chosen
-from nbfuse.render.model import say
+from nbfuse.render.model import root, say
 
 
 def pool_html(pool: Pool, view: str) -> str:
@@ -11,8 +11,7 @@ def pool_html(pool: Pool, view: str) -> str:
     members = "".join(f"<li><code>{say(spec)}</code></li>" for spec in pool.members)
     rest = "".join(f"<p><small>{say(line)}</small></p>" for line in _rest(pool))
     title = f"<p><strong>Pool {say(pool.name)}</strong></p>"
-    name = f"nbfuse nbfuse-view-{view}" if view else "nbfuse"
-    return f'<div class="{name}">{title}<ul>{members}</ul>{rest}</div>'
+    return f'<div class="{root(view)}">{title}<ul>{members}</ul>{rest}</div>'
 
 
 def pool_text(pool: Pool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nbfuse.core.clean import clean
-from nbfuse.core.types import Answer, FusionResult
+from nbfuse.core.types import FusionResult
 from nbfuse.render.findings import Finding, findings, unfound
 from nbfuse.render.table import called, headline, price, rows, seconds, sureness
 
@@ -21,7 +21,7 @@ def sheet(result: FusionResult) -> dict[str, object]:
         "notes": [clean(note) for note in result.notes],
         "rows": [list(row) for row in rows(result)],
         "best": [name for name in (verdict.best, *verdict.parts) if name],
-        "retry": [a.member for a in result.answers if _may_be_retried(a)],
+        "retry": [a.member for a in result.answers if a.wanting],
         "calls": {a.member: [called(c) for c in a.tool_calls] for a in result.answers},
         "positions": [
             [p.member, "changed" if p.changed else "kept", clean(p.why)] for p in result.positions
@@ -43,7 +43,3 @@ def _finding(finding: Finding) -> dict[str, object]:
             for voice in finding.voices
         ],
     }
-
-
-def _may_be_retried(answer: Answer) -> bool:
-    return bool(answer.failure) or answer.status == "stopped" or not answer.usable

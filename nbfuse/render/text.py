@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
-from nbfuse.render.findings import findings, moves
+from nbfuse.render.findings import findings, moves, spoken
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 
@@ -21,10 +21,7 @@ def to_text(result: FusionResult) -> str:
             lines += ["", head]
             for item in items:
                 lines.append(clean(f"- {item.text}"))
-                for member, stance, quotes in item.voices:
-                    said = f"says {stance}" if stance else ""
-                    words = [member, said, *(f"“{quote}”" for quote in quotes)]
-                    lines.append(clean(f"  - {' '.join(filter(None, words))}"))
+                lines += [clean(f"  - {spoken(voice)}") for voice in item.voices]
     if result.positions:
         lines += ["", "Debate", *(clean(f"- {line}") for line in moves(result.positions))]
     return "\n".join([*lines, "", summary(result)])
