@@ -31,7 +31,8 @@ LISTED = [
     )
 ]
 
-# Not for the whole session: while playwright runs, no other test could have an event loop.
+# Not for the whole session: while playwright runs, no other test could have an event loop. Without
+# an __init__.py here, pytest takes this for the session all the same.
 SCOPE = "package"
 
 
