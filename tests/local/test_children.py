@@ -137,11 +137,12 @@ def test_a_large_model_that_nobody_uses_makes_room_for_another(
     other = tmp_path / "other.gguf"
     other.symlink_to(find("smollm2-135m").path())
     model = msgspec.structs.replace(catalog()["tiny-calc"], file=str(other))
-    free = iter([100 * memory.MIB, 8 * memory.GIB, 100 * memory.MIB])
-    monkeypatch.setattr(memory, "available", lambda: next(free))
+    short, plenty = 100 * memory.MIB, 8 * memory.GIB
+    monkeypatch.setattr(memory, "available", lambda: short if first.alive else plenty)
     try:
         with made.using(made.serve(model)):
             assert not first.alive  # it was idle, and went
+            monkeypatch.setattr(memory, "available", lambda: short)
             with pytest.raises(OutOfMemoryError, match="are free for it"):
                 made.serve(msgspec.structs.replace(model, context=2048))  # nobody is idle now
     finally:

@@ -387,7 +387,8 @@ def test_it_dies_with_its_parent_while_a_fork_holds_the_pipe() -> None:
 
 
 def test_an_interrupt_of_the_notebook_does_not_reach_it() -> None:
-    waits = (
+    waits = (  # as a kernel does, which may have been started by what ignores interrupts
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "try:\n    print('waits', flush=True)\n    time.sleep(30)\n"
         "except KeyboardInterrupt:\n    print('stopped', flush=True)\n"
         "time.sleep(30)"
