@@ -36,7 +36,7 @@ class Runner:
     def run(
         self, work: Coroutine[object, object, _T], tick: Callable[[], None] = lambda: None
     ) -> _T:
-        """The result of `work`; `tick` is called in this thread about 20 times a second.
+        """The result of `work`; `tick` is called in this thread, some twelve times a second.
 
         An interrupt, or what `tick` raises, cancels `work` and is raised again.
         """

@@ -72,12 +72,11 @@ class Session:
             try:
                 if view is None and heard and drawn:  # it loads for long: the requests go first
                     view = self._view(stop, skip)
-                while heard:
-                    event = heard.popleft()
-                    if view is not None:
-                        view.take(event)
                 if view is not None:
+                    _give(heard, view)
                     view.tell()
+                else:
+                    heard.clear()
             except Exception as error:  # no answer may be lost because it can't be drawn
                 view, drawn = None, False
                 _tell_broken(error)
@@ -91,7 +90,7 @@ class Session:
             finally:
                 result = results[0] if results else None
                 self._keep(result, out)
-                on_screen = self._finish(view, result) or quiet
+                on_screen = self._finish(view, heard, result) or quiet
                 if result is not None and result.status != "complete" and not on_screen:
                     self.show(result)  # an error follows, and what has arrived is worth seeing
                 self._on_screen = result if on_screen else None
@@ -114,7 +113,7 @@ class Session:
         data, metadata = bundle(result)
         display(data, metadata=metadata, raw=True)
 
-    def _finish(self, view: View | None, result: FusionResult | None) -> bool:
+    def _finish(self, view: View | None, heard: deque[Event], result: FusionResult | None) -> bool:
         """The run has ended; whether its result is on the screen."""
         if view is None:
             return False
@@ -122,6 +121,7 @@ class Session:
             view.clear()
             return False
         try:
+            _give(heard, view)  # what came since the last look, so that no text is sent twice
             return view.finish(result)
         except Exception as error:
             _tell_broken(error)
@@ -176,6 +176,11 @@ class Session:
         view = LiveView(lambda view, ask: hear(self, view, ask))
         self._views.append(view)
         return view
+
+
+def _give(heard: deque[Event], view: View) -> None:
+    while heard:
+        view.take(heard.popleft())
 
 
 def _tell_broken(error: Exception) -> None:

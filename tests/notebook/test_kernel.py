@@ -554,6 +554,15 @@ def test_the_view_is_told_all_in_few_messages_and_the_output_is_static_all_the_t
     assert again["outputs"][0]["data"]["text/plain"].startswith("Paris\n")
 
 
+def test_a_text_is_sent_once_though_the_run_ends_between_two_looks(
+    live: Kernel, server: LookAlike
+) -> None:
+    server.models |= {name: Say("word " * 150, gap_s=0.02) for name in ("v/a", "v/b")}
+    messages = [said for said in heard(live.run(SLOW)) if "number" in said]
+    assert "result" in messages[-1]
+    assert [said["reset"] for said in messages if "reset" in said] == []
+
+
 def test_connections_are_kept_between_cells(live: Kernel, server: LookAlike) -> None:
     server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome")}
     server.models["v/judge"] = verdict(letter_of("Paris"))

@@ -5,6 +5,7 @@ const SIGNS = {
   failed: "✕", late: "◷", stopped: "■",
 };
 const NEAR_END = 24; // pixels from the end of a text at which one is still reading along
+const PACE_MS = 160; // from one drawing of growing texts to the next: each is laid out anew
 
 /** A growing answer: blocks that have ended, and the text that follows them. */
 class Growing {
@@ -77,6 +78,7 @@ class View {
 
   destroy() {
     clearInterval(this.clock);
+    clearTimeout(this.due);
     this.store.listeners.delete(this.listener);
     hideQuote();
     this.el.remove();
@@ -135,10 +137,9 @@ class View {
     const reads = message.result && this.panels.matches(":hover, :focus-within");
     const before = reads ? this.list.getBoundingClientRect().top : 0;
     const all = message.whole || message.reset || message.result;
-    const touched = all ? [...store.texts.keys()] : (message.texts ?? []).map(([i]) => i);
-    if (touched.includes(0)) this.fused.draw(store.texts[0], store.cut[0]);
-    // who is hidden is drawn when he is shown: of eight growing texts one sees one
-    if (touched.includes(this.chosen + 1)) this.drawText();
+    const touched = (message.texts ?? []).map(([i]) => i);
+    if (all) this.drawTexts();
+    else if (touched.some((i) => i === 0 || i === this.chosen + 1)) this.drawSoon();
     const running = store.running;
     this.el.classList.toggle("nbf-running", running);
     this.stop.hidden = !running || store.gone;
@@ -160,6 +161,20 @@ class View {
     if (late && this.store.result && this.saved?.isConnected && !this.saved.querySelector("details"))
       notes.push("The page was loaded again while this ran, so its file lacks the answer: keep it with %fuse last in a new cell.");
     this.notes.replaceChildren(...notes.map((note) => h("li", {}, note)));
+  }
+
+  /** Draw the texts that grow: at once, or a moment after the last time. */
+  drawSoon() {
+    const rest = (this.drawnAt ?? 0) + PACE_MS - performance.now();
+    this.due ??= setTimeout(() => this.drawTexts(), Math.max(0, rest));
+  }
+
+  /** Draw the fused answer and one member's: of eight growing texts one sees one. */
+  drawTexts() {
+    clearTimeout(this.due);
+    Object.assign(this, { due: null, drawnAt: performance.now() });
+    this.fused.draw(this.store.texts[0], this.store.cut[0]);
+    this.drawText();
   }
 
   /** Draw the member's text that is shown, where it is one. */
