@@ -67,8 +67,19 @@ def test_only_the_notebook_knows_jupyter_and_one_module_knows_httpx() -> None:
             assert "xllamacpp" not in names, inside
 
 
-def test_importing_nbfuse_loads_nothing_heavy() -> None:
-    script = f"import sys, nbfuse; print([m for m in {HEAVY} if m in sys.modules])"
+SHELL = "from IPython.core.interactiveshell import InteractiveShell as S; shell = S.instance()"
+
+
+@pytest.mark.parametrize(
+    ("before", "begin"),
+    [("", "import nbfuse"), (SHELL, "shell.run_line_magic('load_ext', 'nbfuse')")],
+    ids=["module", "extension"],
+)
+def test_importing_nbfuse_loads_nothing_heavy(before: str, begin: str) -> None:
+    script = (
+        f"import sys\n{before}\nthere = set(sys.modules)\n{begin}\n"
+        f"print(sorted((sys.modules.keys() - there) & set({HEAVY})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -15,7 +15,6 @@ from nbfuse.ledger.ledger import Ledger, is_vote
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.saved import can_update, knows_widgets
 from nbfuse.options import HelpShown, Parser, add_history_options
-from nbfuse.render.pool import pool_text
 
 HELP = """\
 %%fuse [options]        ask a pool what stands below the line
@@ -105,6 +104,8 @@ def _show_pool(name: str | None = None) -> None:
 
         display(PoolWidget(name))
     else:
+        from nbfuse.render.pool import pool_text
+
         print(pool_text(choose(name, {})))
 
 
