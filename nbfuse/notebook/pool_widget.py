@@ -177,7 +177,7 @@ class PoolWidget(Grafted):
             cost = "nothing" if high == 0 else f"{price(low)} to {price(high)}"
         self._tell(
             cost=cost,
-            time="" if advice.seconds is None else seconds(advice.seconds),
+            time="" if advice.seconds is None else f"{max(1, round(advice.seconds))} s",
             unmeasured=advice.unmeasured,
             warnings=[clean(warning) for warning in advice.warnings],
         )

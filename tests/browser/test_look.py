@@ -88,7 +88,8 @@ def test_a_hostile_answer_does_nothing_but_be_read(opened: Opened, models: dict)
     assert page.evaluate("window.hacked") is None
     assert not [url for url in asked if url.startswith(REMOTE)]
     assert notebook.run(2).inner_text().endswith("5000000")  # the result has lost nothing
-    page.evaluate("document.querySelector('.nbf-view').remove()")  # the saved form comes up
+    page.evaluate("document.querySelector('[class*=nbfuse-view]').closest('[style]').style = ''")
+    assert "Paris" in notebook.output(1).locator("[class*=nbfuse-view]").inner_text()  # it is up
     page.wait_for_timeout(300)
     assert page.evaluate("window.hacked") is None
     assert not [url for url in asked if url.startswith(REMOTE)]

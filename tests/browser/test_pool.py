@@ -102,10 +102,36 @@ def test_it_is_bound_to_its_pool_both_ways(opened: Opened, models: dict) -> None
     view.get_by_label("Temperature").fill("0,7")
     view.get_by_label("System prompt").fill("Be brief.")
     view.get_by_label("Judge").focus()
+    notebook.page.wait_for_timeout(500)  # a click and a cell reach the kernel on two ways
     expect(notebook.run(4)).to_contain_text("[0.5, 0.7, 0.7] Be brief.")
     (output,) = notebook.save()[1].outputs
     assert "local:tiny-atlas" in output["data"]["text/html"]  # the saved form is that of now
     assert set(output["data"]) == {"text/html", "text/plain"}
+
+
+def test_a_change_in_python_breaks_off_no_word_and_no_click(opened: Opened, models: dict) -> None:
+    later = (
+        "import msgspec, threading\n"
+        "def named(name): w.pool = msgspec.structs.replace(w.pool, name=name)\n"
+        "threading.Timer(1, named, ['other']).start()\n"
+        "threading.Timer(3, named, ['third']).start()"
+    )
+    notebook = opened(WIDGET, later)
+    notebook.run(1)
+    view, page = notebook.view(1), notebook.page
+    prompt = view.get_by_label("System prompt")
+    notebook.run(2)
+    prompt.press_sequentially("Be ")
+    expect(view.get_by_label("Pool", exact=True)).to_have_value("other")
+    page.wait_for_timeout(300)  # the saved form has followed
+    page.keyboard.type("brief.")
+    expect(prompt).to_have_value("Be brief.")
+    view.get_by_role("button", name="Move down openrouter:v/north").hover()
+    page.mouse.down()
+    expect(view.get_by_label("Pool", exact=True)).to_have_value("third")
+    page.wait_for_timeout(300)
+    page.mouse.up()
+    assert members(view) == ["local:tiny-calc", "openrouter:v/north"]
 
 
 def test_what_can_not_be_a_pool_is_said_and_changes_nothing(opened: Opened, models: dict) -> None:

@@ -17,6 +17,14 @@ function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Put `children` in place of what `node` holds, where they read differently; whether they did. */
+function refill(node, children) {
+  const made = h("div", {}, ...children);
+  const differs = made.childNodes.length !== node.childNodes.length || made.textContent !== node.textContent;
+  if (differs) node.replaceChildren(...made.childNodes);
+  return differs;
+}
+
 /** A duration for people, as the saved form writes it. */
 function seconds(value) {
   return value < 9.995 ? `${value.toFixed(2)} s` : `${Math.round(value)} s`;

@@ -21,6 +21,7 @@ class PoolView {
     this.model = model;
     this.id = `nbfp${++pools}-`;
     this.number = 0; // of the last message with settings
+    this.rows = [];
     this.build();
     this.draw = this.draw.bind(this);
     this.adopt = this.adopt.bind(this);
@@ -137,13 +138,14 @@ class PoolView {
     return h(
       "footer",
       { class: "nbf-foot" },
-      this.estimate, this.warnings,
+      this.estimate,
       h(
         "div",
         { class: "nbf-after" },
         button("Test", () => this.model.send({ test: true }), { class: "nbf-button nbf-main", title: "One short question to every member" }),
         this.python, this.cell,
       ),
+      this.warnings, // below the buttons, which stay where they are as it grows
     );
   }
 
@@ -164,71 +166,77 @@ class PoolView {
     options(this.anchor, ["", ...new Set(settings.members)], settings.anchor ?? "", "the first member");
     options(this.load, ["", ...(told.names ?? [])], "", "Load …");
     const specs = this.model.get("models").map((one) => one.spec);
-    this.known.replaceChildren(...specs.map((spec) => h("option", { value: spec })));
+    refill(this.known, specs.map((spec) => h("option", { value: spec }, spec)));
     this.drawMembers();
-    const status = told.error || told.notice || "";
-    if (this.status.textContent !== status) this.status.textContent = status;
+    put(this.status, told.error || told.notice || "");
     this.status.classList.toggle("nbf-error", Boolean(told.error));
-    this.estimate.replaceChildren(...estimate(told));
-    this.warnings.replaceChildren(...(told.warnings ?? []).map((warning) => h("li", {}, warning)));
+    refill(this.estimate, estimate(told));
+    refill(this.warnings, (told.warnings ?? []).map((warning) => h("li", {}, warning)));
     put(this.troubles, (told.troubles ?? []).join("\n"));
     this.cell.disabled = !told.cell;
     this.cell.title = told.noCell ?? "";
     this.search.draw();
   }
 
+  /** A row stays where it is and shows who stands there now: a click or a drag on it goes on. */
   drawMembers() {
     const { members } = this.settings;
-    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    this.list.replaceChildren(...members.map((spec, i) => this.memberRow(spec, i, members.length)));
-    const key = this.wanted ?? focused;
-    this.wanted = null;
-    const focus = () => this.list.querySelector(`[data-key="${key}"]`)?.focus({ preventScroll: true });
-    if (!key) return;
-    focus();
-    setTimeout(focus); // a notebook takes the focus to itself when what had it is gone
+    while (this.rows.length > members.length) this.rows.pop().el.remove();
+    while (this.rows.length < members.length) {
+      this.rows.push(this.memberRow(this.rows.length));
+      this.list.append(this.rows.at(-1).el);
+    }
+    members.forEach((spec, i) => this.rows[i].draw(spec, members.length));
   }
 
-  memberRow(spec, i, count) {
-    const known = this.model.get("models").find((one) => one.spec === spec.replace(/\s*\*\s*\d+$/, ""));
-    const tested = this.told.tested?.[spec.replace(/\s*\*\s*\d+$/, "")];
-    const act = (sign, label, what, off) =>
-      h(
-        "button",
-        { type: "button", class: "nbf-button nbf-icon", "aria-label": `${label} ${spec}`, title: label, "data-key": `${label}${i}`, disabled: off, onclick: what },
-        sign,
-      );
-    const row = h(
+  memberRow(i) {
+    const icon = (sign, title, onclick) => h("button", { type: "button", class: "nbf-button nbf-icon", title, onclick }, sign);
+    const buttons = {
+      up: icon("↑", "Move up", () => this.move(i, i - 1, "up")),
+      down: icon("↓", "Move down", () => this.move(i, i + 1, "down")),
+      remove: icon("✕", "Remove", () => this.remove(i)),
+    };
+    const name = h("span", { class: "nbf-member" });
+    const facts = h("small", { class: "nbf-small" });
+    const test = h("small", { hidden: true });
+    const el = h(
       "li",
       { class: "nbf-row", draggable: "true" },
       h("span", { class: "nbf-grip", "aria-hidden": "true" }, "⠿"),
-      h(
-        "span",
-        { class: "nbf-who" },
-        h("span", { class: "nbf-member" }, spec),
-        h("small", { class: "nbf-small" }, known ? modelFacts(known) : "not in any list"),
-        tested ? h("small", { class: tested.failed ? "nbf-error" : "nbf-tested" }, tested.says) : null,
-      ),
-      act("↑", "Move up", () => this.move(i, i - 1, "Move up"), i === 0),
-      act("↓", "Move down", () => this.move(i, i + 1, "Move down"), i === count - 1),
-      act("✕", "Remove", () => this.remove(i), count === 1),
+      h("span", { class: "nbf-who" }, name, facts, test),
+      ...Object.values(buttons),
     );
-    row.addEventListener("dragstart", (event) => {
+    el.addEventListener("dragstart", (event) => {
       this.dragged = i;
       event.dataTransfer.effectAllowed = "move";
-      event.dataTransfer.setData("text/plain", spec);
+      event.dataTransfer.setData("text/plain", name.textContent);
     });
-    row.addEventListener("dragover", (event) => {
+    el.addEventListener("dragover", (event) => {
       event.preventDefault();
-      row.classList.add("nbf-over");
+      el.classList.add("nbf-over");
     });
-    row.addEventListener("dragleave", () => row.classList.remove("nbf-over"));
-    row.addEventListener("drop", (event) => {
+    el.addEventListener("dragleave", () => el.classList.remove("nbf-over"));
+    el.addEventListener("drop", (event) => {
       event.preventDefault();
       event.stopPropagation(); // a notebook would take the text for a file
+      el.classList.remove("nbf-over");
       if (this.dragged !== undefined) this.move(this.dragged, i);
     });
-    return row;
+    const draw = (spec, count) => {
+      const single = spec.replace(/\s*\*\s*\d+$/, "");
+      const known = this.model.get("models").find((one) => one.spec === single);
+      const tested = this.told.tested?.[single];
+      put(name, spec);
+      put(facts, known ? modelFacts(known) : "not in any list");
+      put(test, tested?.says ?? "");
+      test.hidden = !tested;
+      test.className = tested?.failed ? "nbf-error" : "nbf-tested";
+      for (const button of Object.values(buttons)) button.setAttribute("aria-label", `${button.title} ${spec}`);
+      buttons.up.disabled = i === 0;
+      buttons.down.disabled = i === count - 1;
+      buttons.remove.disabled = count === 1;
+    };
+    return { el, ...buttons, draw };
   }
 
   add(spec) {
@@ -237,7 +245,9 @@ class PoolView {
 
   remove(i) {
     const members = this.settings.members.filter((_, k) => k !== i);
-    this.wanted = `Remove${Math.min(i, members.length - 1)}`;
+    // before the row goes: a notebook takes the focus to itself when what had it is gone
+    const next = members.length > 1 ? this.rows[Math.min(i, members.length - 1)].remove : this.search.input;
+    next.focus({ preventScroll: true });
     this.set({ members, ...(members.includes(this.settings.anchor) ? {} : { anchor: null }), ...quorum(this.settings, members) });
   }
 
@@ -245,9 +255,9 @@ class PoolView {
     const members = [...this.settings.members];
     const [moved] = members.splice(from, 1);
     members.splice(to, 0, moved);
-    const edge = to === 0 ? "Move down" : to === members.length - 1 ? "Move up" : button;
-    if (button) this.wanted = `${edge}${to}`;
     this.set({ members });
+    const edge = to === 0 ? "down" : to === members.length - 1 ? "up" : button;
+    if (button) this.rows[to][edge].focus({ preventScroll: true });
   }
 
   setNumber(name, kind, text) {
@@ -266,9 +276,8 @@ function quorum(settings, members) {
 }
 
 function options(select, values, chosen, empty = "") {
-  if (document.activeElement === select && select.options.length === values.length) return;
-  select.replaceChildren(...values.map((value) => h("option", { value }, value || empty)));
-  select.value = chosen;
+  const drawn = refill(select, values.map((value) => h("option", { value }, value || empty)));
+  if (drawn || document.activeElement !== select) select.value = chosen;
 }
 
 /** One sentence: what a typical run costs, and how long it takes. */
@@ -297,6 +306,7 @@ function searchBox(view, take) {
   let at = -1;
   let isOpen = false;
   const box = h("div", { class: "nbf-search" }, input, list, none);
+  box.input = input;
   box.draw = () => {
     if (!isOpen) return;
     const query = input.value.trim();

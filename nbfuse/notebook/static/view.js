@@ -298,7 +298,7 @@ class View {
       if (i !== this.chosen) return;
       const speed = rate === null ? null : `${member.tokens === null ? "≈ " : ""}${rate.toFixed(0)} tokens/s`;
       const paid = `${money(store.cost(i))}${member.earlier ? " before" : ""}`;
-      const verdict = store.result?.rows[i]?.[4];
+      const verdict = member.says ? null : store.result?.rows[i]?.[4]; // it stands below
       const time = member.end === null ? tenths(took) : seconds(took);
       put(tab.figures, [verdict || member.state, time, speed, paid].filter(Boolean).join(" · "));
     });
