@@ -184,8 +184,9 @@ def test_the_analysis_leads_to_the_words_in_the_answers(opened: Opened, models: 
         c="Not the largest: Lyon",
     )
     models["v/judge"] = analyst
-    notebook = opened(CITY.replace("-o r", "--mode merge"))
+    notebook = opened(CITY.replace("-o r", "--mode merge"), CITY)
     notebook.run(1)
+    notebook.run(2)
     view = notebook.view(1)
     tab(view, "Analysis").click()
     for heading in ("All say", "They differ", "Only some say", "Nobody covered"):
@@ -197,6 +198,10 @@ def test_the_analysis_leads_to_the_words_in_the_answers(opened: Opened, models: 
     seen = "() => [...CSS.highlights.get('nbfuse-quote')][0].getBoundingClientRect().top"
     box = panel(view).locator(".nbf-body").bounding_box()
     assert box["y"] <= notebook.page.evaluate(seen) <= box["y"] + box["height"]
+    tab(notebook.view(2), "Times").click()
+    assert notebook.page.evaluate(marked) == ["It is\nRome"]  # another view is no reason to forget
+    tab(view, "a").click()
+    assert notebook.page.evaluate("() => CSS.highlights.has('nbfuse-quote')") is False
 
 
 def test_where_the_time_went_is_told_for_each_call(opened: Opened, models: dict) -> None:

@@ -39,9 +39,10 @@ function folded(letter) {
   return /[\p{L}\p{N}]/u.test(letter) ? letter.toLowerCase() : "";
 }
 
-/** Take the mark away. */
-function hideQuote() {
-  CSS.highlights?.delete(QUOTE);
+/** Take the mark away, where it is within `node`: another view may have set it. */
+function hideQuote(node) {
+  const [range] = CSS.highlights?.get(QUOTE) ?? [];
+  if (range && node.contains(range.startContainer)) CSS.highlights.delete(QUOTE);
 }
 
 /** Mark the quote and scroll it into sight within `box`; whether it was found. */

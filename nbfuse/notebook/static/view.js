@@ -80,7 +80,7 @@ class View {
     clearInterval(this.clock);
     clearTimeout(this.due);
     this.store.listeners.delete(this.listener);
-    hideQuote();
+    hideQuote(this.el);
     this.el.remove();
   }
 
@@ -319,7 +319,7 @@ class View {
     this.panels.style.minHeight = least ? `${this.panels.offsetHeight}px` : "";
     this.shown = true;
     this.chosen = this.store.selected = i;
-    hideQuote();
+    hideQuote(this.el);
     this.tabs.forEach((tab, k) => {
       tab.button.setAttribute("aria-selected", String(k === i));
       tab.button.tabIndex = k === i ? 0 : -1;
