@@ -141,11 +141,15 @@ class Notebook:
     def __init__(self, page: Page, address: str, path: Path, app: str = "lab") -> None:
         self.page, self.path = page, path
         self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", self._note)
         where = {"lab": "doc/tree", "notebook": "notebooks"}[app]
         page.goto(f"{address}/{where}/{path.name}", wait_until="domcontentloaded")
         page.wait_for_selector(".jp-NotebookPanel-notebook .jp-Cell", timeout=60_000)
         page.evaluate(READY)
+
+    def _note(self, error: object) -> None:
+        if "Canceled future" not in str(error):  # JupyterLab's own, of a kernel that has just ended
+            self.errors.append(str(error))
 
     def write(self, *cells: str) -> None:
         """Put these code cells in place of all that there are."""
