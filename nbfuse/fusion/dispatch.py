@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import msgspec
 
@@ -18,8 +19,9 @@ from nbfuse.core.events import (
 )
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer
+from nbfuse.fusion.agreement import compare
 from nbfuse.fusion.calling import Conversation
-from nbfuse.fusion.plan import SEEING, Member
+from nbfuse.fusion.plan import SEEING, Member, tokens_in
 from nbfuse.fusion.run import Draft, Run
 
 GRACE_SHARE, LEAST_GRACE_S, MOST_GRACE_S = 0.25, 1.0, 5.0
@@ -77,6 +79,9 @@ class Dispatch:
             _, pending = await asyncio.wait(
                 pending, timeout=end - run.clock(), return_when=asyncio.FIRST_COMPLETED
             )
+            if pending and (agreeing := self._agreeing()):
+                await self._spare(agreeing)
+                break
             whole = sum(a.usable and a.failure is None for a in self._ended.values())
             if pending and not in_grace and whole >= run.plan.quorum:
                 grace_s, in_grace = grace(run.plan.pool, run.clock()), True
@@ -90,6 +95,38 @@ class Dispatch:
             for answer in self.answers
             if answer.usable and answer.member in self._ended and answer.status != "stopped"
         ]
+
+    def _agreeing(self) -> int:
+        """How many give the same answer, where nobody can outvote them any more; else 0."""
+        plan = self._run.plan
+        if plan.pool.mode != "best-of":
+            return 0
+        found = compare(list(self._ended.values()), plan.pool.answer, plan.anchor.label)
+        if found is None or found.kind == "text":
+            return 0
+        most = max(2, len(plan.members) // 2 + 1, plan.pool.quorum or 0)
+        return len(found.groups[0]) if len(found.groups[0]) >= most else 0
+
+    async def _spare(self, agreeing: int) -> None:
+        """Stop who still writes, since enough agree, and say what that saves."""
+        run, members = self._run, self._run.plan.members
+        lengths = [_tokens(answer) for answer in self._ended.values()]
+        typical = sum(lengths) / len(lengths)
+        tokens, saved = 0, Decimal(0)
+        spared = [member for member in members if member.label not in self._ended]
+        for member in spared:
+            await self.leave(member.label)
+            left = max(0, round(typical) - _tokens(self._ended[member.label]))
+            tokens += left
+            if not member.provider.local:
+                saved += left * (member.info.completion_price or 0)
+        run.spared = len(spared)
+        names = ", ".join(member.label for member in spared)
+        run.notes.append(
+            f"{agreeing} of {len(members)} agree, so {names} "
+            f"{'was' if len(spared) == 1 else 'were'} stopped: about {tokens:,} tokens"
+            f"{f' or ${saved:.4f}' if saved else ''} saved."
+        )
 
     async def _cut(self, pending: set[asyncio.Task[None]]) -> None:
         """The deadline: what the members have said so far counts, and is marked."""
@@ -196,6 +233,12 @@ def _ending(label: str, answer: Answer) -> MemberFinished | MemberFailed:
     if answer.failure is not None:
         return MemberFailed(member=label, answer=answer, failure=answer.failure)
     return MemberFinished(member=label, answer=answer)
+
+
+def _tokens(answer: Answer) -> int:
+    if answer.usage is not None:
+        return answer.usage.completion_tokens
+    return tokens_in(answer.text + answer.reasoning)
 
 
 async def cancel(tasks: set[asyncio.Task[None]]) -> None:

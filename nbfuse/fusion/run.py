@@ -135,6 +135,7 @@ class Run:
         self.notes: list[str] = list(plan.notes)
         self.analysis: Analysis | None = None
         self.ahead: Ahead | None = None  # where the judge reads while members write
+        self.spared = 0  # members that were stopped because enough others agree
         self._seq = 0
 
     def clock(self) -> float:

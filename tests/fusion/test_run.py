@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 import traceback
 from collections.abc import AsyncGenerator, Sequence
@@ -189,6 +190,34 @@ def test_a_plurality_decides_and_no_judge_is_paid(server: LookAlike) -> None:
     assert result.text == "42"
     assert (result.verdict.decided_by, result.verdict.best) == ("agreement", "b")
     assert not server.asked("v/judge")
+
+
+def test_once_most_agree_the_rest_is_stopped_and_what_that_saves_is_said(
+    server: LookAlike,
+) -> None:
+    priced(server, "a", "b", "c", "judge")
+    members(server, a="4" * 300, b=f"it is {'4' * 300}", c=Say("41 " * 200, gap_s=0.05))
+    result = run(pool("a", "b", "c", answer="number"))
+    assert result.seconds < 3
+    assert (result.text, result.verdict.decided_by) == ("4" * 300, "agreement")
+    assert result.verdict.reason == "2 of 3 give the same number."
+    assert result.verdict.confidence == "medium"  # nobody knows what the third would have said
+    assert (result["c"].status, result["c"].judged) == ("stopped", False)
+    assert re.fullmatch(
+        r"2 of 3 agree, so c was stopped: about \d+ tokens or \$0\.\d{4} saved\.", result.notes[-1]
+    )
+    assert server.quiet()
+
+
+def test_three_of_five_are_needed_and_a_quorum_is_waited_for(server: LookAlike) -> None:
+    slow = {"d": Say("42", first_s=0.3), "e": Say("43", first_s=0.6)}
+    members(server, a="42", b="41", c="42", **slow)
+    result = run(pool(*"abcde", answer="number"))
+    assert result.verdict.reason == "3 of 5 give the same number."
+    assert result["e"].status == "stopped"
+    result = run(pool(*"abcde", answer="number", quorum=5))
+    assert result.verdict.reason == "3 of 5 give the same number."
+    assert result["e"].status == "complete"
 
 
 def test_the_anchor_speaks_for_the_group_that_it_is_in(server: LookAlike) -> None:

@@ -48,7 +48,7 @@ def agreed(run: Run, answers: Sequence[Answer], everybody: bool) -> Outcome | No
         decided_by="agreement",
         best=winner,
         margin="clear",
-        confidence="high" if found.unanimous else "medium",
-        reason=f"{len(group)} of {len(answers)} give the same {found.kind}.",
+        confidence="high" if found.unanimous and not run.spared else "medium",
+        reason=f"{len(group)} of {len(answers) + run.spared} give the same {found.kind}.",
     )
     return Outcome(next(a.text for a in answers if a.member == winner), verdict)
