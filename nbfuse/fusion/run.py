@@ -7,6 +7,8 @@ and the judge speak at the same time: a chain of generators could not carry both
 from __future__ import annotations
 
 import asyncio
+import random
+import secrets
 import time
 import typing
 from collections.abc import AsyncIterator, Callable
