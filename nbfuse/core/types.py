@@ -21,6 +21,7 @@ AnswerStatus = Literal["complete", "cut off", "partial", "failed", "stopped"]
 DecidedBy = Literal[
     "agreement", "judge", "merge", "only survivor", "fallback", "you", "stopped", "nobody"
 ]
+JudgeForm = Literal["full", "compact", "sliding window"]
 RunStatus = Literal["complete", "stopped", "failed"]
 QuotedList = Literal["consensus", "contradictions", "partial_coverage", "unique_insights"]
 
@@ -188,6 +189,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     `best` is the winning member; for a question in parts, `parts` has one winner for each. `order`
     is the order in which the judge saw the members (it saw letters, not names), drawn with `seed`.
+    `support` tells how many members stood behind each distinct answer, the largest group first,
+    where answers could be compared. Of the judge's comparisons `asked_twice` were made in both
+    orders, and `flips` of them came out otherwise in the other one; `form` is how it was asked.
+    `accuracy` is the share of right answers, over `accuracy_of` questions of the user's own, where
+    members agreed as they do here.
     """
 
     decided_by: DecidedBy
@@ -201,6 +207,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[Score, ...] = ()
     order: tuple[str, ...] = ()
     seed: int | None = None
+    support: tuple[int, ...] = ()
+    asked_twice: int = 0
+    flips: int = 0
+    form: JudgeForm | None = None
+    accuracy: float | None = None
+    accuracy_of: int = 0
 
 
 class Price(msgspec.Struct, frozen=True):

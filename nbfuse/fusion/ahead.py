@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -23,9 +22,9 @@ from nbfuse.fusion.plan import Member
 class Ahead:
     """What `judge` has heard of so far, and the reading of it; belongs to the loop of one run."""
 
-    def __init__(self, judge: Member, question: str, system: str) -> None:
+    def __init__(self, judge: Member, question: str, system: str, tag: str) -> None:
         self._judge, self._question, self._system = judge, question, system
-        self._tag = os.urandom(4).hex()
+        self._tag = tag
         self._heard: list[Candidate] = []
         self._closed = False
         self._reading: asyncio.Task[None] | None = None

@@ -7,7 +7,6 @@ by anything else (arXiv:2604.23178).
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import string
@@ -85,11 +84,11 @@ def candidates(answers: Sequence[Answer]) -> list[Candidate]:
     ]
 
 
-def shuffled(those: Sequence[Candidate], seed: int) -> Ballot:
-    """A ballot in an order that `seed` fixes."""
+def shuffled(those: Sequence[Candidate], seed: int, tag: str) -> Ballot:
+    """A ballot in an order that `seed` fixes, fenced by `tag`."""
     order = list(those)
     random.Random(seed).shuffle(order)
-    return Ballot(tuple(order), seed, os.urandom(4).hex())
+    return Ballot(tuple(order), seed, tag)
 
 
 def request(question: str, ballot: Ballot) -> str:

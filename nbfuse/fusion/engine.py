@@ -13,6 +13,7 @@ from nbfuse._version import __version__
 from nbfuse.core.errors import no_answer
 from nbfuse.core.events import Event, RunFinished, RunPlanned, TokenPrice
 from nbfuse.core.fence import stay_inside
+from nbfuse.core.measured import Measured
 from nbfuse.core.pool import Pool, pool_settings
 from nbfuse.core.stamp import now
 from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict
@@ -34,11 +35,14 @@ async def stream(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    measured: Measured | None = None,
+    entropy: int | None = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of one fusion as they happen, from `RunPlanned` to `RunFinished`.
 
     `tools` are functions or schemas that members may call; `images` go to those that can see.
     Members whose answers are `given` are not asked again, but where a debate disputes one.
+    `measured` is what is known of these models; the same `entropy` draws the same by chance.
     Setting `stop` ends the run early: its last event holds what had arrived; a member whose name is
     put into `skip` is stopped alone, and the run goes on. Closing the iterator cancels every
     request without a last event. Raises `PromptError`, `ConfigError`, `PrivacyError` or
@@ -52,7 +56,7 @@ async def stream(
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not planning.done():
             return
-        run = Run(planning.result(), begun)
+        run = Run(planning.result(), begun, entropy, measured)
         driver = asyncio.create_task(_drive(run, skip or asyncio.Queue()))
         tasks.add(driver)
         driver.add_done_callback(lambda _: run.queue.put_nowait(None))
@@ -108,7 +112,7 @@ def _ahead(run: Run) -> Ahead | None:
         return None
     if plan.pool.seed is not None or plan.pool.answer is not None:
         return None  # the seed makes the order; and who agrees needs no judge
-    return Ahead(judge, plan.prompt, FIRST_READING[plan.pool.mode])
+    return Ahead(judge, plan.prompt, FIRST_READING[plan.pool.mode], run.tag())
 
 
 async def _fuse(run: Run, answers: Sequence[Answer]) -> Outcome:

@@ -6,7 +6,6 @@ others, then the anchor, and never the longest.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
@@ -139,13 +138,11 @@ async def _by_rubric(run: Run, candidates: Sequence[Candidate]) -> tuple[Verdict
 
 def ballot_of(run: Run, those: Sequence[Candidate]) -> Ballot:
     """The candidates as the judge has begun to read them, else shuffled by a seed on record."""
-    return run.ahead.ballot(those) if run.ahead is not None else shuffled(those, judge_seed(run))
-
-
-def judge_seed(run: Run) -> int:
-    """The pool's seed, else one drawn for this run; either way the verdict records it."""
-    seed = run.plan.pool.seed
-    return random.randrange(2**31) if seed is None else seed
+    return (
+        run.ahead.ballot(those)
+        if run.ahead is not None
+        else shuffled(those, run.shuffle_seed(), run.tag())
+    )
 
 
 async def decide_compactly(

@@ -25,6 +25,7 @@ from nbfuse.core.errors import (
     NbfuseError,
 )
 from nbfuse.core.events import Event, JudgeStarted
+from nbfuse.core.measured import Measured
 from nbfuse.core.stamp import new_name
 from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure, ToolCall
 from nbfuse.fusion.plan import Member, Plan
@@ -128,8 +129,17 @@ def _total(usages: list[Usage]) -> Usage | None:
 class Run:
     """One fusion in progress."""
 
-    def __init__(self, plan: Plan, begun: float) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        begun: float,
+        entropy: int | None = None,
+        measured: Measured | None = None,
+    ) -> None:
         self.plan = plan
+        self.measured = measured or Measured()
+        # all that is left to chance comes from here, so that a replay draws the same
+        self._random = random.Random(secrets.randbits(64) if entropy is None else entropy)
         self.begun = begun  # before the plan was made: the deadline counts that too
         self.id = new_name()
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -139,6 +149,15 @@ class Run:
         self.ahead: Ahead | None = None  # where the judge reads while members write
         self.spared = 0  # members that were stopped because enough others agree
         self._seq = 0
+
+    def tag(self) -> str:
+        """Eight hex digits that no candidate can have known, to fence it."""
+        return f"{self._random.getrandbits(32):08x}"
+
+    def shuffle_seed(self) -> int:
+        """The pool's seed, else one drawn for this run; either way the verdict records it."""
+        seed = self.plan.pool.seed
+        return self._random.randrange(2**31) if seed is None else seed
 
     def clock(self) -> float:
         """Seconds since the run began."""

@@ -20,7 +20,7 @@ from nbfuse.core.events import RoundFinished, RoundStarted
 from nbfuse.core.types import Answer, Position
 from nbfuse.fusion.candidates import Candidate, candidates, shuffled
 from nbfuse.fusion.compact import p_right_of_all
-from nbfuse.fusion.judge import ACCEPTABLE, decide, judge_seed
+from nbfuse.fusion.judge import ACCEPTABLE, decide
 from nbfuse.fusion.modes.outcome import Outcome, agreed
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.quotes import find_quote
@@ -98,7 +98,7 @@ async def _challenge(
 async def _argue(
     run: Run, member: Member, stay: Position, rivals: Sequence[Candidate], end: float
 ) -> Position:
-    theirs = shuffled(rivals, judge_seed(run)).fenced()
+    theirs = shuffled(rivals, run.shuffle_seed(), run.tag()).fenced()
     task = DISPUTE.format(question=run.plan.prompt.strip(), mine=stay.before, theirs=theirs)
     call = Call(
         model=member.model,

@@ -1,0 +1,61 @@
+"""What the user's own evaluated questions have shown of models, judges and agreement.
+
+`nbfuse.evaluate` measures it and the ledger keeps it; a run only reads it. Without it a run weighs
+all members alike, and has words for its confidence but no number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+ENOUGH = 20  # questions below which a share says nothing that one could act on
+
+
+class Share(msgspec.Struct, frozen=True):
+    """How many of the `asked` questions were answered right."""
+
+    right: int
+    asked: int
+
+    @property
+    def rate(self) -> float:
+        """The share of right answers, drawn towards a half where few were asked (Laplace)."""
+        return (self.right + 1) / (self.asked + 2)
+
+
+class JudgeRecord(msgspec.Struct, frozen=True):
+    """On disputed questions: how often the judge was right, and the vote without it."""
+
+    right: int
+    vote_right: int
+    asked: int
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """Shares of right answers by model spec and by class of agreement, and the judges' records."""
+
+    models: Mapping[str, Share] = {}
+    classes: Mapping[str, Share] = {}
+    judges: Mapping[str, JudgeRecord] = {}
+
+    def weights(self, specs: Sequence[str]) -> tuple[float, ...]:
+        """What a vote of each model counts: the log-odds of its accuracy; 1 each without data.
+
+        Optimal where members err independently (Nitzan and Paroush 1982; arXiv:2510.01499).
+        """
+        shares = [self.models.get(spec) for spec in specs]
+        known = [share for share in shares if share is not None and share.asked >= ENOUGH]
+        if len(known) < len(shares):
+            return (1.0,) * len(shares)
+        odds = [math.log(share.rate / (1 - share.rate)) for share in known]
+        return tuple(max(0.01, one) for one in odds)  # who is mostly wrong says little, not no
+
+
+def agreement_class(groups: Sequence[int]) -> str:
+    """`unanimous`, `majority` or `split`, from how many members stand behind each answer."""
+    if len(groups) == 1:
+        return "unanimous"
+    return "majority" if 2 * max(groups, default=0) > sum(groups) else "split"
