@@ -61,6 +61,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="members instead of a pool's; A*3 asks A three times",
     )
     add("-j", "--judge", metavar="MODEL", help="who judges and writes")
+    add("--judges", metavar="A,B", help="two judges, best of different families")
+    add("--check", action="store_const", const=True, help="judge even an answer that is alone")
     add("--mode", metavar="MODE", help=f"{', '.join(MODES)} (default: the pool's)")
     add("--answer", metavar="KIND", help=f"compare answers as {', '.join(ANSWER_KINDS)}")
     add("--quorum", type=int, metavar="N", help="how many answers are enough")
@@ -111,14 +113,26 @@ def pool_of(
 
 
 _FIELDS = {"deadline": "deadline_s"}
-_NAMES = ("pool", "models", "judge", "mode", "answer", "quorum", "deadline", "max_tokens",
-          "temperature", "local_only", "seed")  # fmt: skip
+_NAMES = ("pool", "models", "judge", "second_judge", "check", "mode", "answer", "quorum",
+          "deadline", "max_tokens", "temperature", "local_only", "seed")  # fmt: skip
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
-    given = {name: getattr(options, name) for name in _NAMES}
+    given = {name: getattr(options, name, None) for name in _NAMES}
+    if options.judges is not None:
+        given["judge"], given["second_judge"] = _two_judges(options)
     given["models"] = ",".join(options.models) if options.models else None
     return {_FIELDS.get(name, name): value for name, value in given.items() if value is not None}
+
+
+def _two_judges(options: argparse.Namespace) -> tuple[str, str | None]:
+    names = [name.strip() for name in options.judges.split(",") if name.strip()]
+    if options.judge is not None or not 1 <= len(names) <= 2:
+        raise ConfigError(
+            f"--judges {options.judges}: that is not one judge or two.",
+            "Name two, best of different families: more agree on the same errors.",
+        )
+    return names[0], names[1] if len(names) > 1 else None
 
 
 def cell_line(pool: Pool) -> str:
@@ -130,10 +144,17 @@ def cell_line(pool: Pool) -> str:
         return f"%%fuse {_option('--pool', pool.name)}"
     # what is not said would be taken from the default pool
     said = {"models": ",".join(pool.members), "judge": pool.judge or expand(pool.members)[0]}
-    words = [_option(f"--{name}", value) for name, value in (said | {"mode": pool.mode}).items()]
+    shown = said | {"mode": pool.mode}
+    if pool.second_judge is not None:
+        shown["judges"] = f"{shown.pop('judge')},{pool.second_judge}"
+    words = [_option(f"--{name}", value) for name, value in shown.items()]
     for name in _NAMES:
         value = getattr(pool, _FIELDS.get(name, name), None)
-        if name not in ("judge", "mode") and value is not None and value is not False:
+        if (
+            name not in ("judge", "second_judge", "mode")
+            and value is not None
+            and value is not False
+        ):
             flag = f"--{name.replace('_', '-')}"
             words.append(flag if value is True else _option(flag, value))
     reader = Parser(prog="%%fuse", allow_abbrev=False)

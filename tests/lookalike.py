@@ -325,6 +325,14 @@ def verdict(best: Callable[[str], str], **more: object) -> Callable[[dict], Say]
     return reply
 
 
+def wanted(body: dict) -> str:
+    """What a judge is asked for: an `analysis`, a `verdict`, a debater's `reply`, or to write."""
+    schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
+    marks = {"consensus": "analysis", "verdict": "verdict", "errors_found": "reply"}
+    shape = str(schema)
+    return next((what for key, what in marks.items() if f"'{key}':" in shape), "writing")
+
+
 def letter_of(word: str) -> Callable[[str], str]:
     """Finds the letter of the candidate that contains `word` in a judge's prompt."""
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from nbfuse.core.types import Analysis, Answer, Failure, FusionResult, Mode, Position, Price
+from nbfuse.core.analysis import Analysis
+from nbfuse.core.types import Answer, Failure, FusionResult, Mode, Position, Price
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):

@@ -29,6 +29,8 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     members: tuple[str, ...]
     judge: str | None = None
+    second_judge: str | None = None
+    check: bool = False
     mode: Mode = "best-of"
     anchor: str | None = None
     answer: AnswerKind | None = None
@@ -53,7 +55,9 @@ class Pool(_Settings, frozen=True, kw_only=True):
     are enough (None: more than half, at least two), after which stragglers get `grace_s` seconds
     (None: a quarter of the time so far, between 1 and 5). `deadline_s` is the hard end of a run, of
     which members get four fifths. `budget` is US dollars for one run. `anchor` is the member
-    trusted most (None: the first). Raises `ConfigError` for values that can't work.
+    trusted most (None: the first). A `second_judge`, best of another family, reads the answers in
+    the other order. With `check` the judge looks even at an answer that is the only one. Raises
+    `ConfigError` for values that can't work.
     """
 
     def __post_init__(self) -> None:
@@ -84,10 +88,18 @@ class Pool(_Settings, frozen=True, kw_only=True):
                 f"member{'s' * (count != 1)}.",
                 f"Choose a quorum from 1 to {count}.",
             )
-        if self.judge is not None and not self.judge.strip():
-            raise ConfigError(f"{me}: the judge has no name.", "Name a model, or leave it out.")
-        if self.judge is not None and len(expand((self.judge,))) != 1:
-            raise ConfigError(f"{me}: {self.judge!r} is more than one judge.", "Name one.")
+        for judge in (self.judge, self.second_judge):
+            if judge is not None and not judge.strip():
+                raise ConfigError(f"{me}: the judge has no name.", "Name a model, or leave it out.")
+            if judge is not None and len(expand((judge,))) != 1:
+                raise ConfigError(
+                    f"{me}: {judge!r} is more than one judge.",
+                    "Name one, and another one as second_judge.",
+                )
+        if self.second_judge is not None and self.second_judge in (self.judge, None):
+            raise ConfigError(
+                f"{me}: the second judge is the first one again.", "Name one of another family."
+            )
         if self.budget is not None and not (self.budget.is_finite() and self.budget >= 0):
             raise ConfigError(f"{me}: budget is {self.budget}.", "Give US dollars, 0 or more.")
 
@@ -153,6 +165,12 @@ def labels(specs: tuple[str, ...]) -> tuple[str, ...]:
             label = f"{name}#{number}"
         names.append(label)
     return tuple(names)
+
+
+def family(spec: str) -> str:
+    """Who made a model, as far as its spec tells: judges favour their own kind."""
+    vendor, slash, _ = spec.partition(":")[2].partition("/")
+    return vendor if slash and "@" not in vendor else re.split(r"[\W\d]", _short(spec))[0].lower()
 
 
 def _short(spec: str) -> str:

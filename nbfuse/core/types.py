@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from nbfuse.core.analysis import Analysis
 from nbfuse.core.call import Usage
 
 SCHEMA = 1
@@ -21,9 +22,10 @@ AnswerStatus = Literal["complete", "cut off", "partial", "failed", "stopped"]
 DecidedBy = Literal[
     "agreement", "judge", "merge", "only survivor", "fallback", "you", "stopped", "nobody"
 ]
+Confidence = Literal["high", "medium", "low"]
+Margin = Literal["clear", "slight", "none"]
 JudgeForm = Literal["full", "compact", "sliding window"]
 RunStatus = Literal["complete", "stopped", "failed"]
-QuotedList = Literal["consensus", "contradictions", "partial_coverage", "unique_insights"]
 
 # Failures after which nothing can have been billed; a timeout or a broken stream may have been.
 _REFUSALS = frozenset(
@@ -109,58 +111,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return Decimal(0) if refused and not self.text else None
 
 
-class Stance(msgspec.Struct, frozen=True):
-    """What one member holds on a disputed topic."""
-
-    model: str
-    stance: str
-
-
-class Contradiction(msgspec.Struct, frozen=True):
-    """A topic on which members contradict each other."""
-
-    topic: str
-    stances: tuple[Stance, ...]
-
-
-class PartialCoverage(msgspec.Struct, frozen=True):
-    """A point that only some members make."""
-
-    models: tuple[str, ...]
-    point: str
-
-
-class UniqueInsight(msgspec.Struct, frozen=True):
-    """A point that one member alone makes."""
-
-    model: str
-    insight: str
-
-
-class Quote(msgspec.Struct, frozen=True):
-    """Words of a member's answer, found in it, that show item number `item` of the list `of`."""
-
-    of: QuotedList
-    item: int
-    member: str
-    text: str
-
-
-class Analysis(msgspec.Struct, frozen=True):
-    """How the answers compare, in five lists with the names of OpenRouter's Fusion.
-
-    `unfound` counts the judge's quotes that are not in the answers, and so are not in `quotes`.
-    """
-
-    consensus: tuple[str, ...]
-    contradictions: tuple[Contradiction, ...]
-    partial_coverage: tuple[PartialCoverage, ...]
-    unique_insights: tuple[UniqueInsight, ...]
-    blind_spots: tuple[str, ...]
-    quotes: tuple[Quote, ...] = ()
-    unfound: int = 0
-
-
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """A judge's marks for one member: 0 to 4 each, or `p_right`, a probability, or both unknown."""
 
@@ -174,14 +124,31 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     part: int = 0
 
 
+class Objection(msgspec.Struct, frozen=True):
+    """An error that a member shows in the answer `of` another, in words that stand there."""
+
+    of: str
+    quote: str
+    why: str
+
+
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a member stood before and after a round of debate, and why it moved or did not."""
+    """Where a member stood before and after a round of debate, and why it moved or did not.
+
+    `conformed` tells that it would have gone along without an error to show, and so was kept where
+    it stood; `lost` that it did not reply, and so has no vote with its last word.
+    """
 
     member: str
     before: str
     after: str
     changed: bool = False
     why: str = ""
+    round: int = 1
+    conformed: bool = False
+    lost: bool = False
+    case: str = ""
+    objections: tuple[Objection, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,15 +160,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     where answers could be compared. Of the judge's comparisons `asked_twice` were made in both
     orders, and `flips` of them came out otherwise in the other one; `form` is how it was asked.
     `accuracy` is the share of right answers, over `accuracy_of` questions of the user's own, where
-    members agreed as they do here.
+    members agreed as they do here. `flagged` are members whose answers speak to the judge.
     """
 
     decided_by: DecidedBy
     best: str | None = None
     parts: tuple[str, ...] = ()
     runner_up: str | None = None
-    margin: Literal["clear", "slight", "none"] | None = None
-    confidence: Literal["high", "medium", "low"] = "low"
+    margin: Margin | None = None
+    confidence: Confidence = "low"
     none_acceptable: bool = False
     reason: str = ""
     scores: tuple[Score, ...] = ()
@@ -213,6 +180,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     form: JudgeForm | None = None
     accuracy: float | None = None
     accuracy_of: int = 0
+    flagged: tuple[str, ...] = ()
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -224,6 +192,9 @@ class Price(msgspec.Struct, frozen=True):
 
 class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a run produced; `text` is the fused answer, `settings` are those of its pool.
+
+    `provenance` names, for each paragraph of a merged answer, the members whose words it has;
+    `minority` is where members stand that the outcome of a debate has not followed.
 
     `str(result)` is the fused answer, `result["name"]` is a member's `Answer`, `to_json(result)`
     keeps it and `from_json(FusionResult, …)` brings it back.
@@ -238,6 +209,8 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
     judging: tuple[Answer, ...] = ()
     analysis: Analysis | None = None
     positions: tuple[Position, ...] = ()
+    provenance: tuple[tuple[str, ...], ...] = ()
+    minority: tuple[Position, ...] = ()
     parts: tuple[str, ...] = ()
     pool: str = ""
     settings: dict[str, object] = {}

@@ -33,7 +33,7 @@ class Ahead:
         """An answer has come: read as far as it goes, unless judging has begun."""
         if self._closed:
             return
-        self._heard += candidates([answer])
+        self._heard += candidates([answer], self._question)
         if self._heard and (self._reading is None or self._reading.done()):
             self._reading = asyncio.create_task(self._read())
 

@@ -10,8 +10,7 @@ from functools import partial
 
 import msgspec
 
-from nbfuse.core.call import Call, Message
-from nbfuse.core.types import (
+from nbfuse.core.analysis import (
     Analysis,
     Contradiction,
     PartialCoverage,
@@ -20,6 +19,7 @@ from nbfuse.core.types import (
     Stance,
     UniqueInsight,
 )
+from nbfuse.core.call import Call, Message
 from nbfuse.fusion.candidates import Ballot, request
 from nbfuse.fusion.quotes import find_quote
 from nbfuse.fusion.replies import ask_json, schema_of

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from nbfuse.core.types import Answer
+from nbfuse.fusion.appeals import without_appeals
 
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 # Only what is surely dress: one "#" may be a comment, "**" between letters a power.
@@ -24,11 +25,16 @@ _INTRODUCTION = re.compile(r"^\s*As an AI(?: (?:language )?model| assistant)?, "
 
 
 class Candidate(NamedTuple):
-    """A text that a member stands for."""
+    """A text that a member stands for.
+
+    `shown` is what a judge sees of it; `remarks` are what was said for and against it in a debate.
+    """
 
     member: str
     text: str
-    cut_off: bool = False
+    cut_off: bool
+    shown: str
+    remarks: tuple[str, ...] = ()
 
 
 class Ballot(NamedTuple):
@@ -70,18 +76,29 @@ class Ballot(NamedTuple):
         """All candidates as the judge reads them."""
         return "\n\n".join(
             f"Candidate {letter}{' (cut off before its end)' if candidate.cut_off else ''}\n"
-            f"<<<{self.tag}\n{undress(candidate.text)}\n{self.tag}>>>"
+            f"<<<{self.tag}\n{_lines(candidate)}\n{self.tag}>>>"
             for letter, candidate in zip(self.letters, self.candidates, strict=True)
         )
 
 
-def candidates(answers: Sequence[Answer]) -> list[Candidate]:
+def candidate(member: str, text: str, question: str, cut_off: bool = False) -> Candidate:
+    """A text as a judge sees it: without dress, and without words to the judge."""
+    return Candidate(member, text, cut_off, without_appeals(undress(text), question))
+
+
+def candidates(answers: Sequence[Answer], question: str) -> list[Candidate]:
     """The usable answers as candidates."""
     return [
-        Candidate(answer.member, answer.text, answer.status != "complete")
+        candidate(answer.member, answer.text, question, answer.status != "complete")
         for answer in answers
         if answer.usable
     ]
+
+
+def _lines(candidate: Candidate) -> str:
+    if not candidate.remarks:
+        return candidate.shown
+    return "\n".join([candidate.shown, "", "What others said of it:", *candidate.remarks])
 
 
 def shuffled(those: Sequence[Candidate], seed: int, tag: str) -> Ballot:
@@ -89,6 +106,11 @@ def shuffled(those: Sequence[Candidate], seed: int, tag: str) -> Ballot:
     order = list(those)
     random.Random(seed).shuffle(order)
     return Ballot(tuple(order), seed, tag)
+
+
+def opposite(ballot: Ballot, tag: str) -> Ballot:
+    """The same candidates the other way round, fenced anew."""
+    return ballot._replace(candidates=ballot.candidates[::-1], tag=tag)
 
 
 def request(question: str, ballot: Ballot) -> str:

@@ -15,6 +15,7 @@ from nbfuse.core.errors import BadResponseError, ContextTooLongError, ModelError
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.run import Draft, Run
 
+ACCEPTABLE = 0.5  # P(right) that counts as right
 TOP_LOGPROBS = 40  # enough to find "yes" and "no" below what a model would rather say
 WORDS = ("yes", "no")
 

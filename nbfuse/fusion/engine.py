@@ -18,11 +18,14 @@ from nbfuse.core.pool import Pool, pool_settings
 from nbfuse.core.stamp import now
 from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict
 from nbfuse.fusion.ahead import Ahead
+from nbfuse.fusion.appeals import find_appeal
 from nbfuse.fusion.candidates import candidates
+from nbfuse.fusion.confidence import grounded
 from nbfuse.fusion.dispatch import Dispatch
-from nbfuse.fusion.judge import fall_back
+from nbfuse.fusion.fallback import fall_back
 from nbfuse.fusion.modes import FIRST_READING, MODES
-from nbfuse.fusion.modes.outcome import Outcome, survivor
+from nbfuse.fusion.modes.alone import alone
+from nbfuse.fusion.modes.outcome import Outcome
 from nbfuse.fusion.plan import Member, Plan, make_plan
 from nbfuse.fusion.run import Run
 
@@ -116,13 +119,20 @@ def _ahead(run: Run) -> Ahead | None:
 
 
 async def _fuse(run: Run, answers: Sequence[Answer]) -> Outcome:
-    if len(answers) == 1:
-        return survivor(answers[0])
+    wanted = run.plan.quorum
+    if len(answers) < wanted and run.clock() >= run.members_end:
+        run.notes.append(
+            f"Below the quorum: {len(answers)} of {wanted} wanted answers came in time."
+        )
     try:
+        if len(answers) == 1:
+            return await alone(run, answers[0])
         return await MODES[run.plan.pool.mode](run, answers)
     except Exception as error:  # our own mistake, or a judge's oddity: the answers must not be lost
         run.notes.append(f"Fusing failed ({type(error).__name__}: {error}); please report this.")
-        verdict, best = fall_back(run, candidates(answers), f"Fusing failed: {error}")
+        verdict, best = fall_back(
+            run, candidates(answers, run.plan.prompt), f"Fusing failed: {error}"
+        )
         return Outcome(best.text, verdict)
 
 
@@ -154,18 +164,22 @@ def _token_price(member: Member) -> TokenPrice | None:
 def _result(
     run: Run, dispatch: Dispatch, outcome: Outcome | None, status: RunStatus, started_at: str
 ) -> FusionResult:
+    answers = dispatch.answers
     if outcome is None:
-        outcome = _unfused(run, dispatch.answers, status)
+        outcome = _unfused(run, answers, status)
+    verdict = grounded(run, _flagged(run, outcome.verdict, answers), answers)
     return FusionResult(
         run=run.id,
         prompt=run.plan.prompt,
         mode=run.plan.pool.mode,
         text=outcome.text,
-        verdict=outcome.verdict,
-        answers=dispatch.answers,
+        verdict=verdict,
+        answers=answers,
         judging=tuple(run.judging_calls),
         analysis=outcome.analysis or run.analysis,
         positions=outcome.positions,
+        provenance=outcome.provenance,
+        minority=outcome.minority,
         parts=run.plan.parts,
         pool=run.plan.pool.name,
         settings=pool_settings(run.plan.pool),
@@ -178,6 +192,17 @@ def _result(
     )
 
 
+def _flagged(run: Run, verdict: Verdict, answers: Sequence[Answer]) -> Verdict:
+    """The verdict, and a note, with who speaks to the judge, where one was asked."""
+    found = {a.member: find_appeal(a.text, run.plan.prompt) for a in answers if a.judged}
+    found = {member: words for member, words in found.items() if words}
+    if not found or not run.judging_calls:
+        return verdict
+    for member, words in found.items():
+        run.notes.append(f"{member} speaks to the judge (“{words}”); the judge did not see that.")
+    return msgspec.structs.replace(verdict, flagged=tuple(found))
+
+
 def _unfused(run: Run, answers: Sequence[Answer], status: RunStatus) -> Outcome:
     """What a run comes to that was stopped before its verdict, or that nobody answered."""
     whole = [answer for answer in answers if answer.usable and answer.status == "complete"]
@@ -186,5 +211,7 @@ def _unfused(run: Run, answers: Sequence[Answer], status: RunStatus) -> Outcome:
             "No member answered." if status == "failed" else "Stopped before anyone had answered."
         )
         return Outcome("", Verdict(decided_by="nobody", reason=reason))
-    verdict, best = fall_back(run, candidates(whole), "Stopped before the verdict.")
+    verdict, best = fall_back(
+        run, candidates(whole, run.plan.prompt), "Stopped before the verdict."
+    )
     return Outcome(best.text, msgspec.structs.replace(verdict, decided_by="stopped"))

@@ -15,7 +15,7 @@ from nbfuse.core.errors import BudgetError, ConfigError, PrivacyError, PromptErr
 from nbfuse.core.errors import did_you_mean as near
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.pictures import data_url
-from nbfuse.core.pool import Pool, expand, labels
+from nbfuse.core.pool import Pool, expand, family, labels
 from nbfuse.core.types import Answer, Price
 from nbfuse.fusion.parts import split
 from nbfuse.fusion.tools import Tool, make_tools
@@ -25,9 +25,11 @@ from nbfuse.providers.registry import Target, resolve
 
 # Tokens of an answer for the estimate: a short one, and a long one where no limit is set.
 SHORT_ANSWER, LONG_ANSWER = 150, 1500
-# What the judge writes, low and high, in each mode (a verdict; an analysis and an answer).
-JUDGE_WRITES = {"best-of": (150, 600), "merge": (500, 2500), "debate": (150, 600)}
+# What the judge writes at most in a verdict; low and high in each mode.
+VERDICT = 600
+JUDGE_WRITES = {"best-of": (150, VERDICT), "merge": (500, 2500), "debate": (150, VERDICT)}
 CHARACTERS_PER_TOKEN = 4
+MOST_ROUNDS = 2  # of a debate: more drift (Du et al. 2023; arXiv:2508.17536)
 PICTURE = 1500  # tokens of a picture, of which each vendor has its own count
 SEEING = (
     "Name one that can: for instance openrouter:openai/gpt-5, or a local model after nbfuse pull "
@@ -51,7 +53,7 @@ class Plan(NamedTuple):
     prompt: str
     pool: Pool
     members: tuple[Member, ...]
-    judge: Member
+    judges: tuple[Member, ...]
     anchor: Member
     quorum: int
     parts: tuple[str, ...]
@@ -60,6 +62,11 @@ class Plan(NamedTuple):
     tools: tuple[Tool, ...] = ()
     images: tuple[str, ...] = ()
     given: Mapping[str, Answer] = {}  # by the labels of members
+
+    @property
+    def judge(self) -> Member:
+        """The first judge, which also analyses and writes."""
+        return self.judges[0]
 
     def messages(self, text: str) -> tuple[Message, ...]:
         """What a member is sent to ask it `text`."""
@@ -97,16 +104,15 @@ async def make_plan(
     prompt = prompt.strip()  # a line break at its end is enough to lead a tiny model astray
     names = labels(specs)
     trusted = _anchor(pool, names, specs)
-    judge_spec = pool.judge or specs[trusted]
-    targets = [resolve(spec) for spec in (*specs, judge_spec)]
+    judge_specs = tuple(filter(None, (pool.judge or specs[trusted], pool.second_judge)))
+    targets = [resolve(spec) for spec in (*specs, *judge_specs)]
     there = {answer.member: answer for answer in given}
     asked = [t for t, name in zip(targets, names, strict=False) if _is_asked(pool, name, there)]
-    _check_privacy(pool, [*asked, targets[-1]])  # before anything is looked up anywhere
-    *members, judge = await _everybody((*names, *labels((judge_spec,))), targets)
-    if judge.info.missing:
-        raise ConfigError(
-            f"The judge can't be asked. {judge.info.missing}", "Choose another judge."
-        )
+    _check_privacy(pool, [*asked, *targets[len(specs) :]])  # before anything is looked up
+    everybody = await _everybody((*names, *labels(judge_specs)), targets)
+    members, judges = everybody[: len(specs)], everybody[len(specs) :]
+    judge = judges[0]
+    _check_judges(judges)
     in_parts = pool.mode == "merge" and judge.info.form == "compact" and not usable
     parts = split(prompt) if in_parts else ()
     if any(len(answer.parts) != len(parts) for answer in given):
@@ -115,7 +121,7 @@ async def make_plan(
         prompt=prompt,
         pool=pool,
         members=tuple(members),
-        judge=judge,
+        judges=tuple(judges),
         anchor=members[trusted],
         quorum=pool.quorum or min(len(members), max(2, math.ceil((len(members) + 1) / 2))),
         parts=parts if len(parts) > 1 else (),
@@ -127,9 +133,21 @@ async def make_plan(
     )
     if pictures and all(member.info.vision is False for member in members):
         raise ConfigError("No member of this pool can see pictures.", SEEING)
-    plan = plan._replace(price=_estimate(plan), notes=tuple(_notes(plan)))
-    _check_budget(plan)
-    return plan
+    _check_budget(pool, _estimate(plan, checks=False))
+    return plan._replace(price=_estimate(plan, checks=True), notes=tuple(_notes(plan)))
+
+
+def _check_judges(judges: Sequence[Member]) -> None:
+    for judge in judges:
+        if judge.info.missing:
+            raise ConfigError(
+                f"The judge can't be asked. {judge.info.missing}", "Choose another judge."
+            )
+    if len(judges) > 1 and any(judge.info.form != "full" for judge in judges):
+        small = next(judge.label for judge in judges if judge.info.form != "full")
+        raise ConfigError(
+            f"{small} is too small to judge beside another.", "Leave one of the two judges out."
+        )
 
 
 async def _everybody(names: Sequence[str], targets: Sequence[Target]) -> list[Member]:
@@ -175,26 +193,30 @@ def _check_privacy(pool: Pool, targets: Sequence[Target]) -> None:
         )
 
 
-def _check_budget(plan: Plan) -> None:
-    budget = plan.pool.budget
+def _check_budget(pool: Pool, price: Price) -> None:
+    """Refuse what may cost too much; checks that can be left out are left out, if need be."""
+    budget = pool.budget
     if budget is None:
         return
-    if plan.price.high is None:
+    if price.high is None:
         raise BudgetError(
             "There is a budget, but the price of some model is not known.",
             "Choose models with a known price, or remove the budget.",
         )
-    if plan.price.high > budget:
+    if price.high > budget:
         raise BudgetError(
-            f"This run may cost up to ${plan.price.high:.4f}; the budget is ${budget}.",
+            f"This run may cost up to ${price.high:.4f}; the budget is ${budget}.",
             "Lower max_tokens, choose cheaper models, or raise the budget.",
         )
 
 
 def _notes(plan: Plan) -> list[str]:
     notes = []
-    if plan.judge.spec in (member.spec for member in plan.members):
-        notes.append(f"{plan.judge.label} judges a pool that it is a member of.")
+    for judge in plan.judges:
+        if judge.spec in (member.spec for member in plan.members):
+            notes.append(f"{judge.label} judges a pool that it is a member of.")
+    if len({family(judge.spec) for judge in plan.judges}) < len(plan.judges):
+        notes.append("Both judges are of one family, and may err alike.")
     if plan.pool.seed is not None:
         unsure = [member.label for member in plan.members if not member.info.repeatable]
         if unsure:
@@ -214,20 +236,28 @@ def tokens_in(text: str) -> int:
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
-def _estimate(plan: Plan) -> Price:
-    """Members read the prompt; the judge reads it too, with every answer, and writes."""
+def _estimate(plan: Plan, checks: bool) -> Price:
+    """Members read the prompt; the judge reads it too, with every answer, and writes.
+
+    The high end is with the `checks` that a run makes only if it can afford them, or without.
+    """
     asked = tokens_in(plan.prompt) + tokens_in(plan.pool.system or "")
     asked += PICTURE * len(plan.images)
     short, long = SHORT_ANSWER, plan.pool.max_tokens or LONG_ANSWER
     short, count = min(short, long), len(plan.members)
     judge_low, judge_high = JUDGE_WRITES[plan.pool.mode]
     bills = [(m, asked, short, asked, long) for m in plan.members if m.label not in plan.given]
-    if plan.pool.mode == "debate":  # one round: everybody reads the others and answers again
-        bills += [(m, asked, 0, asked + count * long, long) for m in plan.members]
+    if plan.pool.mode == "debate":  # in each round everybody reads the others and answers again
+        again = [(m, 0, 0, asked + count * long, long) for m in plan.members]
+        bills += again * (1 + checks * (MOST_ROUNDS - 1))
     judge_reads = asked + count * long
-    bills.append((plan.judge, 0, 0, judge_reads, judge_high))
-    if plan.pool.mode == "merge":
+    comparisons = [(judge, 0, 0, judge_reads, VERDICT) for judge in (plan.judge, plan.judges[-1])]
+    if plan.pool.mode == "merge":  # analysis and writing, and a comparison as the check
         bills.append((plan.judge, asked + count * short, judge_low, judge_reads, judge_high))
+        bills.append((plan.judge, 0, 0, judge_reads, judge_high))
+        bills += comparisons if checks else []
+    else:  # a comparison of all, and one of two as the check
+        bills += comparisons * (1 + checks)
     low, high = Decimal(0), Decimal(0)
     for member, low_in, low_out, high_in, high_out in bills:
         info = member.info

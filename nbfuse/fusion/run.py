@@ -11,11 +11,13 @@ import random
 import secrets
 import time
 import typing
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from decimal import Decimal
 
 import msgspec
 
+from nbfuse.core.analysis import Analysis
 from nbfuse.core.call import Call, Chunk, Usage
 from nbfuse.core.errors import (
     BadRequestError,
@@ -27,7 +29,7 @@ from nbfuse.core.errors import (
 from nbfuse.core.events import Event, JudgeStarted
 from nbfuse.core.measured import Measured
 from nbfuse.core.stamp import new_name
-from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure, ToolCall
+from nbfuse.core.types import Answer, AnswerStatus, Failure, ToolCall
 from nbfuse.fusion.plan import Member, Plan
 
 if typing.TYPE_CHECKING:
@@ -147,6 +149,7 @@ class Run:
         self.notes: list[str] = list(plan.notes)
         self.analysis: Analysis | None = None
         self.ahead: Ahead | None = None  # where the judge reads while members write
+        self.spent = Decimal(0)  # US dollars, as far as servers or price lists tell
         self.spared = 0  # members that were stopped because enough others agree
         self._seq = 0
 
@@ -168,6 +171,12 @@ class Run:
         stamped = msgspec.structs.replace(event, run=self.id, seq=self._seq, at=self.clock())
         self._seq += 1
         self.queue.put_nowait(stamped)
+
+    def affords(self, who: Sequence[Member], reads: int, writes: int) -> bool:
+        """Whether the budget leaves room for one more call of each, of so many tokens."""
+        usage = Usage(prompt_tokens=reads, completion_tokens=writes)
+        cost = sum((_cost(one, usage) for one in who), self.spent)
+        return self.plan.pool.budget is None or cost <= self.plan.pool.budget
 
     @property
     def members_end(self) -> float:
@@ -200,6 +209,7 @@ class Run:
         finally:
             if usage is not None:
                 draft.bill(usage)
+                self.spent += _cost(member, usage)
 
     @asynccontextmanager
     async def answering(
@@ -238,7 +248,7 @@ class Run:
     ) -> Answer:
         """A further answer of `member`; raises a `ModelError`, for an empty answer too."""
         async with self.answering(member, task, end) as draft:
-            if self.ahead is not None and member is self.plan.judge:
+            if self.ahead is not None and member in self.plan.judges:
                 await self.ahead.settle()
             await self.stream(member, call, draft, heard)
             answer = draft.answer()
@@ -252,3 +262,13 @@ class Run:
         """The judge's answer to one call; raises a `ModelError`."""
         self.emit(JudgeStarted(judge=self.plan.judge.label, task=task))
         return await self.ask(self.plan.judge, task, call, heard)
+
+
+def _cost(member: Member, usage: Usage) -> Decimal:
+    """US dollars of a call: what its server says, else by the list of prices."""
+    if member.provider.local:
+        return Decimal(0)
+    if usage.cost is not None:
+        return usage.cost
+    reading = (member.info.prompt_price or Decimal(0)) * usage.prompt_tokens
+    return reading + (member.info.completion_price or Decimal(0)) * usage.completion_tokens

@@ -24,6 +24,9 @@ WORK = {
     "analysis": "compares the answers",
     "writing": "writes",
     "check": "checks the answers",
+    "top two": "compares the two that it put first",
+    "gate": "compares the merged answer with the best one",
+    "writing on": "writes on",
 }
 ENDS = {"complete": "Done", "stopped": "Stopped", "failed": "No answer"}
 

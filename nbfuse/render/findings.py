@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from nbfuse.core.types import Analysis, Position, QuotedList
+from nbfuse.core.analysis import Analysis, QuotedList
+from nbfuse.core.types import FusionResult
+
+MOST_OF_A_POSITION = 160  # characters
 
 
 class Voice(NamedTuple):
@@ -64,11 +66,44 @@ def spoken(voice: Voice) -> str:
     return " ".join(filter(None, (voice.member, stance, *(f"“{q}”" for q in voice.quotes))))
 
 
-def moves(positions: Sequence[Position]) -> list[str]:
-    """Who changed an answer in a debate and who did not, and why."""
-    return [
-        f"{p.member} {'changed' if p.changed else 'kept'} its answer. {p.why}" for p in positions
-    ]
+def moves(result: FusionResult) -> list[tuple[str, str]]:
+    """Who changed an answer in a debate, who did not, and why; and who does not follow it."""
+    several = any(position.round > 1 for position in result.positions)
+    lines = []
+    for p in result.positions:
+        did = "changed" if p.changed else "kept"
+        lines.append((p.member, f"{did} its answer{f' in round {p.round}' * several}. {p.why}"))
+    for p in result.minority:
+        case = f" Its case: {p.case}" if p.case else ""
+        lines.append((p.member, f"does not follow: it says {_brief(p.after)}.{case}"))
+    return lines
+
+
+def checks(result: FusionResult) -> list[str]:
+    """How the fused answer was checked: against the order of reading, and against its sources."""
+    verdict, lines = result.verdict, []
+    if verdict.asked_twice:
+        times = "once" if verdict.asked_twice == 1 else f"{verdict.asked_twice} times"
+        flips = f"{verdict.flips or 'none'} came out otherwise in the other one"
+        lines.append(f"Compared {times} in two opposite orders; {flips}.")
+    if verdict.form == "compact":
+        lines.append("Judged in the compact form: each answer by itself, from one token.")
+    if verdict.form == "sliding window":
+        lines.append("Judged through a sliding window: a few answers at a time.")
+    sources = result.provenance
+    if sources:
+        backed = sum(map(bool, sources))
+        lines.append(f"{backed} of {len(sources)} paragraphs have words of a member:")
+        lines += [
+            f"paragraph {i}: {', '.join(members) or 'of the writer alone'}"
+            for i, members in enumerate(sources, 1)
+        ]
+    return lines
+
+
+def _brief(text: str) -> str:
+    words = " ".join(text.split())
+    return f"“{words[:MOST_OF_A_POSITION]}{'…' * (len(words) > MOST_OF_A_POSITION)}”"
 
 
 def unfound(analysis: Analysis) -> str:

@@ -6,8 +6,9 @@ JupyterLab's sanitiser, and styles go with it.
 
 from __future__ import annotations
 
-from nbfuse.core.types import Analysis, Answer, FusionResult
-from nbfuse.render.findings import Finding, findings, moves, unfound
+from nbfuse.core.analysis import Analysis
+from nbfuse.core.types import Answer, FusionResult
+from nbfuse.render.findings import Finding, checks, findings, moves, unfound
 from nbfuse.render.model import model_html, root, say
 from nbfuse.render.table import HEADS, called, headline, rows, seconds, sureness
 
@@ -30,7 +31,9 @@ def to_html(result: FusionResult, view: str = "") -> str:
     if result.analysis is not None:
         blocks.append(_analysis(result.analysis))
     if result.positions:
-        blocks.append(_details("Debate", _list(moves(result.positions))))
+        blocks.append(_details("Debate", _list([" ".join(move) for move in moves(result)])))
+    if told := checks(result):
+        blocks.append(_details("Checks", _list(told)))
     whole = f'<div class="{root(view)}" style="overflow-wrap:break-word">'
     return "\n".join([whole, *blocks, _table(result), "</div>"])
 

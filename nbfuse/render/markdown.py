@@ -7,9 +7,10 @@ import re
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from nbfuse.core.analysis import Analysis
 from nbfuse.core.clean import clean
-from nbfuse.core.types import Analysis, FusionResult
-from nbfuse.render.findings import findings, moves, spoken, unfound
+from nbfuse.core.types import FusionResult
+from nbfuse.render.findings import checks, findings, moves, spoken, unfound
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 _ACTIVE = re.compile(r"<|!(?=\[)")  # raw HTML, and images: neither may come from a model
@@ -30,8 +31,10 @@ def to_markdown(result: FusionResult) -> str:
     if result.analysis is not None:
         parts += _findings(result.analysis)
     if result.positions:
-        moved = (f"- {_flat(line)}" for line in moves(result.positions))
+        moved = (f"- {_flat(f'{who} {what}')}" for who, what in moves(result))
         parts.append("\n".join(["**Debate**", "", *moved]))
+    if told := checks(result):
+        parts.append("\n".join(["**Checks**", "", *(f"- {_flat(line)}" for line in told)]))
     table = [HEADS, ("---",) * len(HEADS), *rows(result)]
     parts.append("\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table))
     return harmless("\n\n".join(parts))  # as a whole: two harmless pieces can be harmful together

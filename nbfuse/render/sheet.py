@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
-from nbfuse.render.findings import Finding, findings, unfound
+from nbfuse.render.findings import Finding, checks, findings, moves, unfound
 from nbfuse.render.table import called, headline, price, rows, seconds, sureness
 
 
@@ -23,9 +23,8 @@ def sheet(result: FusionResult) -> dict[str, object]:
         "best": [name for name in (verdict.best, *verdict.parts) if name],
         "retry": [a.member for a in result.answers if a.wanting],
         "calls": {a.member: [called(c) for c in a.tool_calls] for a in result.answers},
-        "positions": [
-            [p.member, "changed" if p.changed else "kept", clean(p.why)] for p in result.positions
-        ],
+        "positions": [[who, clean(what)] for who, what in moves(result)],
+        "checks": [clean(line) for line in checks(result)],
         "analysis": []
         if analysis is None
         else [

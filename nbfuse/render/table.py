@@ -98,6 +98,11 @@ def sureness(verdict: Verdict) -> str:
     if verdict.decided_by == "you":
         return "How much to trust it, you know best."
     said = f"Confidence {verdict.confidence}"
+    if verdict.accuracy is not None:
+        said += (
+            f": right on {verdict.accuracy:.0%} of {verdict.accuracy_of} questions of yours "
+            "on which members agreed like this"
+        )
     if verdict.none_acceptable:
         said += (
             "; the judge finds no answer acceptable"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
-from nbfuse.render.findings import findings, moves, spoken
+from nbfuse.render.findings import checks, findings, moves, spoken
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
 
@@ -23,7 +23,9 @@ def to_text(result: FusionResult) -> str:
                 lines.append(clean(f"- {item.text}"))
                 lines += [clean(f"  - {spoken(voice)}") for voice in item.voices]
     if result.positions:
-        lines += ["", "Debate", *(clean(f"- {line}") for line in moves(result.positions))]
+        lines += ["", "Debate", *(clean(f"- {who} {what}") for who, what in moves(result))]
+    if told := checks(result):
+        lines += ["", "Checks", *(clean(f"- {line}") for line in told)]
     return "\n".join([*lines, "", summary(result)])
 
 

@@ -9,21 +9,17 @@ import msgspec
 import pytest
 
 from nbfuse.core import errors, events
+from nbfuse.core.analysis import Analysis, Contradiction, PartialCoverage, Stance, UniqueInsight
 from nbfuse.core.call import Call, Chunk, Message, TokenLogprob, Usage
 from nbfuse.core.events import Event
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import (
-    Analysis,
     Answer,
-    Contradiction,
     Failure,
     FusionResult,
-    PartialCoverage,
     Position,
     Price,
     Score,
-    Stance,
-    UniqueInsight,
     Verdict,
     from_json,
     to_json,

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from lookalike import LookAlike, Say
+from lookalike import LookAlike, Say, letter_of, verdict, wanted
 
 from nbfuse import Pool, fuse
 from nbfuse.fusion.quotes import find_quote
@@ -36,7 +36,9 @@ def test_an_analysis_keeps_the_quotes_that_are_in_the_answers(server: LookAlike)
     server.models |= {model: Say(text) for model, text in said.items()}
 
     def judge(body: dict) -> Say:
-        if "response_format" not in body:
+        if wanted(body) == "verdict":
+            return verdict(letter_of("Paris."))(body)
+        if wanted(body) == "writing":
             return Say("Paris.")
         asked = body["messages"][-1]["content"]
         a, b = ("A", "B") if asked.index("Paris") < asked.index("Tiber") else ("B", "A")
@@ -65,6 +67,8 @@ def test_an_analysis_keeps_the_quotes_that_are_in_the_answers(server: LookAlike)
         ("unique_insights", 0, "b", "on the Tiber"),
     ]
     assert analysis.unfound == 1
-    assert [call.task for call in result.judging] == ["analysis", "writing"]
-    first, second = result.judging
+    assert [call.task for call in result.judging] == [
+        *("analysis", "writing", "gate", "gate, other order")
+    ]
+    first, second, *_ = result.judging
     assert 0 < result["a"].begun_s < first.begun_s < second.begun_s < result.seconds

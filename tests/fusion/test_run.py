@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 
 import pytest
-from lookalike import KEY, Fail, Hangup, LookAlike, Raw, Say, letter_of, verdict
+from lookalike import KEY, Fail, Hangup, LookAlike, Raw, Say, letter_of, verdict, wanted
 
 from nbfuse import FusionResult, NoAnswerError, Pool, fuse, stream, to_json
 from nbfuse.core import errors, events
@@ -57,9 +57,16 @@ def members(server: LookAlike, **answers: object) -> None:
     }
 
 
-def analyst_then_writer(text: str) -> object:
+def merging(text: str, analysis: dict = ANALYSIS, better: str | None = None) -> object:
+    """A judge that analyses, writes `text`, and finds the text with the words `better` best."""
+
     def reply(body: dict) -> Say:
-        return Say(json.dumps(ANALYSIS) if "response_format" in body else text)
+        match wanted(body):
+            case "analysis":
+                return Say(json.dumps(analysis))
+            case "verdict":
+                return verdict(letter_of(better or text))(body)
+        return Say(text)
 
     return reply
 
@@ -79,7 +86,8 @@ def test_best_of_returns_the_winner_verbatim(server: LookAlike) -> None:
     assert result.verdict.decided_by == "judge"
     assert result.verdict.reason == "b is right."
     assert {score.member for score in result.verdict.scores} == set(FIVE)
-    assert result.cost == Decimal("0.006")  # five members and a judge, a tenth of a cent each
+    assert result.cost == Decimal("0.007")  # five members, and a judge in two orders
+    assert (result.verdict.asked_twice, result.verdict.flips) == (1, 0)
 
 
 def test_the_judge_sees_no_names_in_an_order_that_the_seed_fixes(server: LookAlike) -> None:
@@ -99,7 +107,7 @@ def test_the_judge_sees_no_names_in_an_order_that_the_seed_fixes(server: LookAli
 
 def test_merge_analyses_and_then_writes(server: LookAlike) -> None:
     members(server, **FIVE)
-    server.models["v/judge"] = analyst_then_writer("Paris, on the Seine.")
+    server.models["v/judge"] = merging("Paris, on the Seine.")
     seen = watch(pool(*FIVE, mode="merge", quorum=5))
     result = seen[-1].result
     assert result.text == "Paris, on the Seine."
@@ -110,8 +118,9 @@ def test_merge_analyses_and_then_writes(server: LookAlike) -> None:
     assert kinds.index("AnalysisReady") < kinds.index("SynthesisDelta")
     written = "".join(e.text for e in seen if isinstance(e, events.SynthesisDelta))
     assert written == result.text
-    analyst, writer = server.asked("v/judge")
-    assert "response_format" in analyst
+    analyst, writer, *gate = server.asked("v/judge")
+    assert [wanted(body) for body in gate] == ["verdict", "verdict"]
+    assert wanted(analyst) == "analysis"
     assert "the mayor" in writer["messages"][-1]["content"]
     seen_by_the_writer = writer["messages"][-1]["content"].partition("The analysis:")[2]
     assert '"model":"A"' in seen_by_the_writer  # letters: the writer sees no names
@@ -122,8 +131,7 @@ def test_merge_analyses_and_then_writes(server: LookAlike) -> None:
 @pytest.mark.parametrize("mode", ["best-of", "merge", "debate"])
 def test_five_members_and_a_judge_stream_in_each_mode(server: LookAlike, mode: str) -> None:
     members(server, **{name: debater(f"It is {text}") for name, text in FIVE.items()})
-    analyst, ruling = analyst_then_writer("Paris."), verdict(letter_of("Paris"))
-    server.models["v/judge"] = analyst if mode == "merge" else ruling
+    server.models["v/judge"] = merging("Paris.", better="Paris")
     seen = watch(pool(*FIVE, mode=mode, quorum=5))
     deltas = {event.member for event in seen if isinstance(event, events.MemberDelta)}
     assert deltas == set(FIVE)
@@ -161,14 +169,18 @@ def test_debate_lets_a_member_correct_a_located_error(server: LookAlike) -> None
     seen = watch(pool("a", "b", "c", mode="debate", quorum=3))
     result = seen[-1].result
     assert result.text == "It is Paris"
-    moved = {position.member: position.changed for position in result.positions}
+    moved = {position.member: position.changed for position in result.positions[:3]}
     assert moved == {"a": True, "b": False, "c": False}
+    conformed = {position.member: position.conformed for position in result.positions[:3]}
+    assert conformed == {"a": False, "b": False, "c": True}
+    assert [position.member for position in result.minority] == ["c"]
+    assert "The debate ended after round 2: nobody changed." in result.notes
     assert "that is in Italy" in result.positions[0].why
     assert "no error" in result.positions[2].why
-    (judged,) = server.asked("v/judge")
+    judged = next(body for body in server.asked("v/judge") if wanted(body) == "verdict")
     assert "It is Rome" in judged["messages"][-1]["content"]  # what was said first stays eligible
-    kinds = [type(event).__name__ for event in seen]
-    assert kinds.index("RoundStarted") < kinds.index("RoundFinished") < kinds.index("JudgeStarted")
+    kinds = [getattr(event, "task", type(event).__name__) for event in seen]
+    assert kinds.index("RoundStarted") < kinds.index("RoundFinished") < kinds.index("verdict")
     rebuttals = [body for body in server.asked("v/a") if body["messages"][0]["role"] == "system"]
     assert "It is Lyon" in rebuttals[0]["messages"][1]["content"]
     assert "v/c" not in rebuttals[0]["messages"][1]["content"]
@@ -228,7 +240,7 @@ def test_the_anchor_speaks_for_the_group_that_it_is_in(server: LookAlike) -> Non
 
 def test_merge_needs_everybody_to_agree(server: LookAlike) -> None:
     members(server, a="41", b="42", c="42")
-    server.models["v/judge"] = analyst_then_writer("42")
+    server.models["v/judge"] = merging("42")
     assert (
         run(pool("a", "b", "c", answer="number", mode="merge", quorum=3)).verdict.decided_by
         == "merge"
@@ -396,7 +408,7 @@ def test_fenced_json_is_read(server: LookAlike) -> None:
     server.models["v/judge"] = lambda body: Say(f"Sure!\n```json\n{ruling(body).text}\n```\nBye.")
     result = run(pool("a", "b"))
     assert (result.text, result.verdict.decided_by) == ("Paris", "judge")
-    assert len(server.asked("v/judge")) == 1
+    assert len(server.asked("v/judge")) == 2  # no order was asked for again
 
 
 def test_a_bad_verdict_is_asked_for_once_more_with_the_complaint(server: LookAlike) -> None:
@@ -411,8 +423,8 @@ def test_a_bad_verdict_is_asked_for_once_more_with_the_complaint(server: LookAli
 
     server.models["v/judge"] = judge
     assert run(pool("a", "b")).text == "Paris"
-    complaint = server.asked("v/judge")[1]["messages"][-1]["content"]
-    assert "it names 'Z'" in complaint
+    complaints = [body["messages"][-1]["content"] for body in server.asked("v/judge")[2:]]
+    assert all("it names 'Z'" in complaint for complaint in complaints)
 
 
 def test_a_judge_without_schemas_is_asked_for_plain_json(server: LookAlike) -> None:
@@ -441,7 +453,10 @@ def test_a_judge_that_is_down_leaves_agreement_then_likeness_then_the_anchor(
 
 def test_merge_without_an_analysis_still_writes(server: LookAlike) -> None:
     members(server, a="Paris", b="Rome")
-    server.models["v/judge"] = lambda body: Say("prose" if "response_format" in body else "Paris!")
+    without = merging("Paris!")
+    server.models["v/judge"] = lambda body: (
+        Say("prose") if wanted(body) == "analysis" or "json_object" in str(body) else without(body)
+    )
     result = run(pool("a", "b", mode="merge"))
     assert (result.text, result.verdict.decided_by) == ("Paris!", "merge")
     assert result.analysis is None
@@ -501,10 +516,12 @@ def test_the_plan_tells_the_price_low_and_high(server: LookAlike) -> None:
     server.models["v/judge"] = verdict(letter_of("Paris"))
     planned = watch(pool("a", "b", max_tokens=500))[0]
     assert isinstance(planned, events.RunPlanned)
-    # members: 8 tokens in, 150 to 500 out; the judge reads both answers and writes at most 600
+    # members: 8 tokens in, 150 to 500 out; the judge reads both answers and writes at most 600,
+    # in two orders, and once more where they differ; if the members agree it is not asked
     assert planned.price.low == 2 * (8 * Decimal("0.000001") + 150 * Decimal("0.00001"))
-    assert planned.price.high == 2 * (8 * Decimal("0.000001") + 500 * Decimal("0.00001")) + (
-        1008 * Decimal("0.000001") + 600 * Decimal("0.00001")
+    verdict_high = 1008 * Decimal("0.000001") + 600 * Decimal("0.00001")
+    assert planned.price.high == (
+        2 * (8 * Decimal("0.000001") + 500 * Decimal("0.00001")) + 4 * verdict_high
     )
 
 
@@ -760,7 +777,7 @@ def test_a_judge_that_names_two_letters_at_once_is_asked_again(server: LookAlike
     server.models["v/judge"] = Say(json.dumps(both))
     result = run(pool("a", "b", "c", quorum=3))
     assert result.verdict.decided_by == "fallback"
-    assert len(server.asked("v/judge")) == 2
+    assert len(server.asked("v/judge")) == 4  # twice in each order
 
 
 def test_thirty_members_can_be_judged(server: LookAlike) -> None:
@@ -806,14 +823,15 @@ def test_a_debater_that_stalls_leaves_the_judge_its_time(server: LookAlike) -> N
     assert "could not reply" in result.positions[2].why
 
 
-def test_a_fallback_takes_the_corrected_answer(server: LookAlike) -> None:
+def test_a_justified_change_counts_half_as_much_again_in_the_vote(server: LookAlike) -> None:
     located = {"in": "mine", "quote": "41", "why": "one too few"}
     change = {"decision": "change", "answer": "so 42", "errors_found": [located]}
     members(server, a=debater("41", change), b=debater("42"), c=debater("40"))
-    server.models["v/judge"] = Fail(402, {"message": "broke"})
     result = run(pool("a", "b", "c", mode="debate", answer="number", quorum=3))
-    assert result.text in ("so 42", "42")
-    assert "2 members agree" in result.verdict.reason
+    assert (result.text, result.verdict.decided_by) == ("so 42", "agreement")
+    # of a: 41 first, 42 last; b says 42 twice, c 40 twice
+    assert "has 3.5 of 6.5 votes" in result.verdict.reason
+    assert not server.asked("v/judge")
 
 
 def test_a_fallback_takes_no_answer_that_its_member_has_left(server: LookAlike) -> None:
@@ -824,7 +842,7 @@ def test_a_fallback_takes_no_answer_that_its_member_has_left(server: LookAlike) 
         b=debater("5"),
     )
     server.models["v/judge"] = Say("nothing")
-    result = run(pool("a", "b", mode="debate", answer="number", quorum=2))
+    result = run(pool("a", "b", mode="debate", quorum=2))
     assert (result.text, result.verdict.decided_by) == ("5", "fallback")
     assert "2 members agree" in result.verdict.reason
 
@@ -846,7 +864,7 @@ def test_marks_given_twice_to_one_candidate_are_refused(server: LookAlike) -> No
     twice = {**GOOD, "candidates": [GOOD["candidates"][0]] * 2}
     server.models["v/judge"] = Say(json.dumps(twice))
     assert "to one candidate twice" in run(pool("a", "b")).verdict.reason
-    assert len(server.asked("v/judge")) == 2  # it was told, and had its second chance
+    assert len(server.asked("v/judge")) == 4  # it was told, and had its second chance, twice
 
 
 def test_a_fallback_takes_a_whole_answer_before_a_broken_one(server: LookAlike) -> None:
@@ -939,7 +957,7 @@ def test_stopping_while_the_judge_writes_keeps_the_analysis_and_a_usable_answer(
     server: LookAlike,
 ) -> None:
     members(server, **FIVE)
-    analyst = analyst_then_writer("Paris. " * 500)
+    analyst = merging("Paris. " * 500)
 
     def judge(body: dict) -> Say:
         said = analyst(body)

@@ -11,21 +11,17 @@ import msgspec
 import pytest
 from markdown_it import MarkdownIt
 
-from nbfuse.core.call import Usage
-from nbfuse.core.clean import clean
-from nbfuse.core.types import (
+from nbfuse.core.analysis import (
     Analysis,
-    Answer,
     Contradiction,
-    Failure,
-    FusionResult,
     PartialCoverage,
     Quote,
-    Score,
     Stance,
     UniqueInsight,
-    Verdict,
 )
+from nbfuse.core.call import Usage
+from nbfuse.core.clean import clean
+from nbfuse.core.types import Answer, Failure, FusionResult, Score, Verdict
 from nbfuse.render.html import to_html
 from nbfuse.render.markdown import harmless, to_markdown
 from nbfuse.render.mathematics import MATHML_TAGS

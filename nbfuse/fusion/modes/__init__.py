@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from nbfuse.core.types import Answer, Mode
-from nbfuse.fusion import judge
+from nbfuse.fusion import rubric
 from nbfuse.fusion.analysis import ANALYST
 from nbfuse.fusion.modes.best_of import best_of
 from nbfuse.fusion.modes.debate import debate
@@ -20,7 +20,7 @@ MODES: dict[Mode, Callable[[Run, Sequence[Answer]], Awaitable[Outcome]]] = {
 }
 # how the first prompt to the judge begins in each mode, for whoever has it read ahead
 FIRST_READING: dict[Mode, str] = {
-    "best-of": judge.SYSTEM,
+    "best-of": rubric.SYSTEM,
     "merge": ANALYST,
-    "debate": judge.SYSTEM,
+    "debate": rubric.SYSTEM,
 }

@@ -15,5 +15,5 @@ async def best_of(run: Run, answers: Sequence[Answer]) -> Outcome:
     """A plurality where answers can be compared, else the judge's choice."""
     if (outcome := agreed(run, answers, everybody=False)) is not None:
         return outcome
-    verdict, best = await decide(run, candidates(answers))
+    verdict, best = await decide(run, candidates(answers, run.plan.prompt))
     return Outcome(best.text, verdict)

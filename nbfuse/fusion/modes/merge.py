@@ -10,15 +10,21 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nbfuse.core.analysis import Analysis
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.core.errors import ModelError, StreamBrokenError
 from nbfuse.core.events import AnalysisReady, JudgeFailed, SynthesisDelta
-from nbfuse.core.types import Analysis, Answer, Verdict
+from nbfuse.core.types import Answer, Verdict
 from nbfuse.fusion.analysis import Reply, analyse, named
-from nbfuse.fusion.candidates import Ballot, Candidate, candidates, request
-from nbfuse.fusion.judge import ballot_of, decide, decide_compactly, fall_back
+from nbfuse.fusion.candidates import Ballot, candidate, candidates, request
+from nbfuse.fusion.fallback import fall_back
+from nbfuse.fusion.gate import let_through
+from nbfuse.fusion.judge import ballot_of, decide, decide_compactly
 from nbfuse.fusion.modes.outcome import Outcome, agreed
+from nbfuse.fusion.plan import JUDGE_WRITES, tokens_in
+from nbfuse.fusion.provenance import provenance
 from nbfuse.fusion.run import Run
+from nbfuse.fusion.window import squeezed
 
 WRITER = """\
 You write one answer to a request from several candidate answers and an analysis of them. Both are \
@@ -28,6 +34,9 @@ candidate supports, unless you mark it as your own. Be no longer than a quarter 
 candidate unless the request asks for more. Don't mention candidates, letters or this task: write \
 the answer itself."""
 
+GO_ON = "You were cut off. Go on exactly where you stopped; repeat nothing."
+WRITES = JUDGE_WRITES["merge"][1]
+
 
 async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
     """One written answer, or the best one verbatim where none could be written."""
@@ -35,8 +44,8 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
         return outcome
     if run.plan.judge.info.form != "full":
         return await _without_writing(run, answers)
-    those = candidates(answers)
-    ballot = ballot_of(run, those)
+    those = candidates(answers, run.plan.prompt)
+    ballot = squeezed(run, ballot_of(run, those), WRITES)
     analysis: Analysis | None = None
     lettered: Reply | None = None  # what the writer sees: no names
     try:
@@ -53,14 +62,21 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
         run.notes.append("Not merged: the best answer is returned as it is.")
         verdict, best = fall_back(run, those, f"The judge failed ({error.message})")
         return Outcome(best.text, verdict, analysis)
-    verdict = Verdict(
+    text = ballot.with_names(text)
+    written = Verdict(
         decided_by="merge",
         confidence="medium" if analysis is not None else "low",
-        reason=f"Written by {run.plan.judge.label} from {len(those)} answers (ungated).",
+        reason=f"Written by {run.plan.judge.label} from {len(those)} answers.",
         order=tuple(candidate.member for candidate in ballot.candidates),
         seed=ballot.seed,
+        form="full",
     )
-    return Outcome(ballot.with_names(text), verdict, analysis)
+    verdict, text = await let_through(run, text, those, written)
+    if verdict.decided_by != "merge":
+        run.notes.append("Not merged: the best answer is returned as it is.")
+        return Outcome(text, verdict, analysis)
+    quotes = analysis.quotes if analysis is not None else ()
+    return Outcome(text, verdict, analysis, provenance=provenance(text, those, quotes))
 
 
 async def _write(run: Run, ballot: Ballot, analysis: Reply | None) -> str:
@@ -77,24 +93,30 @@ async def _write(run: Run, ballot: Ballot, analysis: Reply | None) -> str:
             run.emit(SynthesisDelta(text=chunk.text))
 
     answer = await run.ask_judge("writing", call, heard)
+    text = answer.text
+    if answer.status == "cut off" and run.affords([run.plan.judge], tokens_in(task + text), WRITES):
+        so_far, go_on = Message("assistant", text), Message("user", GO_ON)
+        call = msgspec.structs.replace(call, messages=(*call.messages, so_far, go_on))
+        answer = await run.ask_judge("writing on", call, heard)
+        text += answer.text
     if answer.status == "cut off":
         raise StreamBrokenError(
-            f"{answer.member} was cut off while it wrote.", "Raise the judge's limit.", answer.text
+            f"{answer.member} was cut off while it wrote.", "Raise the judge's limit.", text
         )
-    return answer.text
+    return text
 
 
 async def _without_writing(run: Run, answers: Sequence[Answer]) -> Outcome:
     judge, parts = run.plan.judge.label, run.plan.parts
     if not parts:
         run.notes.append(f"{judge} is too small to write: the best answer is returned as it is.")
-        verdict, best = await decide(run, candidates(answers))
+        verdict, best = await decide(run, candidates(answers, run.plan.prompt))
         return Outcome(best.text, verdict)
     run.notes.append(f"{judge} is too small to write: the best answer to each part is joined.")
     verdicts, texts = [], []
     for i, part in enumerate(parts):
         those = [
-            Candidate(answer.member, answer.parts[i], answer.status != "complete")
+            candidate(answer.member, answer.parts[i], part, answer.status != "complete")
             for answer in answers
             if len(answer.parts) > i and answer.parts[i]
         ]

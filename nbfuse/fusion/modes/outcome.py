@@ -1,4 +1,4 @@
-"""What a mode comes to, and the two outcomes that all modes share: one survivor, and agreement."""
+"""What a mode comes to, and the outcome that all modes share: agreement."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nbfuse.core.types import Analysis, Answer, Position, Verdict
+from nbfuse.core.analysis import Analysis
+from nbfuse.core.types import Answer, Position, Verdict
 from nbfuse.fusion.agreement import compare
 from nbfuse.fusion.run import Run
 
@@ -18,17 +19,8 @@ class Outcome(msgspec.Struct, frozen=True):
     verdict: Verdict
     analysis: Analysis | None = None
     positions: tuple[Position, ...] = ()
-
-
-def survivor(answer: Answer) -> Outcome:
-    """The outcome when one member alone has answered: its text, unjudged."""
-    broken = "" if answer.status == "complete" else ", and its answer broke off"
-    verdict = Verdict(
-        decided_by="only survivor",
-        best=answer.member,
-        reason=f"Only {answer.member} answered{broken}, so nothing could be compared.",
-    )
-    return Outcome(answer.text, verdict)
+    provenance: tuple[tuple[str, ...], ...] = ()
+    minority: tuple[Position, ...] = ()
 
 
 def agreed(run: Run, answers: Sequence[Answer], everybody: bool) -> Outcome | None:

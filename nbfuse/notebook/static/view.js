@@ -272,7 +272,7 @@ class View {
     this.headline.textContent = result ? result.headline : `${store.mode}, judged by ${short(store.judge)}`;
     this.why.textContent = result?.reason ?? "";
     this.drawNotes();
-    const told = result && (result.analysis.length || result.positions.length);
+    const told = result && (result.analysis.length || result.positions.length || result.checks.length);
     this.analysis.button.hidden = !told;
     if (told) this.analysis.body.replaceChildren(...analysis(this));
     if (result) this.panels.style.minHeight = "";
@@ -398,10 +398,13 @@ function analysis(view) {
     h("ul", {}, ...items.map(finding)),
   ]);
   if (result.positions.length) {
-    const moved = result.positions.map(([member, what, why]) =>
-      h("li", {}, h("span", { class: "nbf-member" }, member), ` ${what} its answer. ${why}`),
+    const moved = result.positions.map(([member, what]) =>
+      h("li", {}, h("span", { class: "nbf-member" }, member), ` ${what}`),
     );
     nodes.push(h("h4", {}, "Debate"), h("ul", {}, ...moved));
+  }
+  if (result.checks.length) {
+    nodes.push(h("h4", {}, "Checks"), h("ul", {}, ...result.checks.map((line) => h("li", {}, line))));
   }
   if (result.unfound) nodes.push(h("p", { class: "nbf-small" }, result.unfound));
   return nodes;

@@ -1,0 +1,38 @@
+"""How far an outcome can be trusted: three words, and a number where one was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nbfuse.core.measured import ENOUGH, agreement_class
+from nbfuse.core.types import Answer, Confidence, Verdict
+from nbfuse.fusion.agreement import compare
+from nbfuse.fusion.run import Run
+
+HIGH, MEDIUM = 0.9, 0.7  # share of right answers that the words stand for, where it is known
+
+
+def grounded(run: Run, verdict: Verdict, answers: Sequence[Answer]) -> Verdict:
+    """`verdict` with who stands behind what, and what such agreement was worth before.
+
+    The number is the share of right answers among the user's own evaluated questions on which this
+    pool's members agreed in the same way: all, most, or not.
+    """
+    voters = [answer for answer in answers if answer.judged and answer.usable]
+    if len(voters) < 2:
+        return verdict
+    found = compare(voters, run.plan.pool.answer, run.plan.anchor.label)
+    if found is None or found.kind == "text" or run.plan.parts:
+        return verdict
+    support = tuple(len(group) for group in found.groups)
+    verdict = msgspec.structs.replace(verdict, support=support)
+    how = agreement_class((*support, *(1,) * run.spared))  # who was stopped might have differed
+    share = run.measured.classes.get(how)
+    if share is None or share.asked < ENOUGH or verdict.decided_by in ("stopped", "nobody"):
+        return verdict
+    word: Confidence = "high" if share.rate >= HIGH else "medium" if share.rate >= MEDIUM else "low"
+    return msgspec.structs.replace(
+        verdict, confidence=word, accuracy=share.right / share.asked, accuracy_of=share.asked
+    )

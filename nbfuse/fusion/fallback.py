@@ -1,0 +1,94 @@
+"""What decides where no judge does: it failed, or it could not choose between two.
+
+Then agreement decides, then what was measured of the members, then likeness to the others, then the
+anchor; and never the longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from nbfuse.core.measured import ENOUGH
+from nbfuse.core.types import Answer, Verdict
+from nbfuse.fusion.agreement import compare, medoid
+from nbfuse.fusion.candidates import Candidate
+from nbfuse.fusion.run import Run
+
+
+def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, Candidate]:
+    """The best that can be said without a judge, and `why` there was none.
+
+    Whole answers go before broken ones; of a member that has changed its answer the last counts.
+    """
+    anchor = run.plan.anchor.label
+    latest = {candidate.member: candidate for candidate in those}
+    whole = [candidate for candidate in latest.values() if not candidate.cut_off]
+    voters = {c.member: c for c in whole or latest.values()}
+    answers = [Answer(member=c.member, spec="", text=c.text) for c in voters.values()]
+    found = compare(answers, run.plan.pool.answer, anchor)
+    middle = medoid(answers)
+    if found is not None and len(found.groups[0]) > 1:
+        group = found.groups[0]
+        member, how = anchor if anchor in group else group[0], f"{len(group)} members agree"
+    elif middle is not None and (found is None or found.kind == "text"):
+        member, how = middle.member, "it is most like the others"
+    elif anchor in voters:
+        member, how = anchor, "it is the anchor"
+    else:
+        member, how = answers[0].member, "it came first"
+    reason = f"{why} {member} was taken: {how}."
+    return Verdict(decided_by="fallback", best=member, reason=reason), voters[member]
+
+
+def tie_break(
+    run: Run, tied: Sequence[Candidate], said: Sequence[Candidate]
+) -> tuple[Candidate, str]:
+    """Which of two or more `tied` candidates is taken, and why.
+
+    More members behind it, then the more reliable member, the cheaper one, the shorter text.
+    """
+    rules = (
+        ("more members say the same", [-_backers(run, one, said) for one in tied]),
+        ("its member was right more often", [-_reliability(run, one) for one in tied]),
+        ("its member is cheaper", _prices(run, tied)),
+        ("it is shorter", [len(one.text) for one in tied]),
+    )
+    left = list(range(len(tied)))
+    for how, ranks in rules:
+        least = min(ranks[i] for i in left)
+        still = [i for i in left if ranks[i] == least]
+        if len(still) == 1:
+            return tied[still[0]], how
+        left = still
+    return tied[left[0]], "it came first"
+
+
+def _backers(run: Run, one: Candidate, said: Sequence[Candidate]) -> int:
+    answers = [Answer(member=str(i), spec="", text=c.text) for i, c in enumerate(said)]
+    found = compare(answers, run.plan.pool.answer, "")
+    mine = next((str(i) for i, c in enumerate(said) if c[:2] == one[:2]), "")
+    groups = found.groups if found is not None else ()
+    return next((len(group) for group in groups if mine in group), 0)
+
+
+def _reliability(run: Run, one: Candidate) -> float:
+    """What was measured of its member; else the anchor is trusted more than the others."""
+    member = next(m for m in run.plan.members if m.label == one.member)
+    share = run.measured.models.get(member.spec)
+    if share is not None and share.asked >= ENOUGH:
+        return share.rate
+    return 0.5 + 0.01 * (member.label == run.plan.anchor.label)
+
+
+def _prices(run: Run, tied: Sequence[Candidate]) -> list[Decimal]:
+    """US dollars a token that each one's member writes; all alike where one is not known."""
+    members = {member.label: member for member in run.plan.members}
+    prices = [
+        Decimal(0)
+        if members[one.member].provider.local
+        else members[one.member].info.completion_price
+        for one in tied
+    ]
+    known = [price for price in prices if price is not None]
+    return known if len(known) == len(prices) else [Decimal(0)] * len(prices)

@@ -1,0 +1,72 @@
+"""Do no harm: a merged answer is returned only if it is better than the best candidate.
+
+The two are compared blind and in both orders. Where the merged one can't be shown to help, the
+candidate is returned as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nbfuse.core.errors import ModelError
+from nbfuse.core.events import JudgeFailed
+from nbfuse.core.types import Answer, Verdict
+from nbfuse.fusion.agreement import compare
+from nbfuse.fusion.candidates import Candidate, candidate, shuffled
+from nbfuse.fusion.fallback import fall_back
+from nbfuse.fusion.judge import affords_comparison, rank
+from nbfuse.fusion.plan import VERDICT
+from nbfuse.fusion.run import Run
+from nbfuse.fusion.window import squeezed
+
+MERGED = "the merged answer"
+
+
+async def let_through(
+    run: Run, text: str, those: Sequence[Candidate], written: Verdict
+) -> tuple[Verdict, str]:
+    """The merged `text` under the verdict `written`, else the best candidate's under its own."""
+    _, best = fall_back(run, those, "")
+    if contradicts_most(run, text, those):
+        return _kept(best, "The merged answer contradicts what most members say"), best.text
+    if text.split() == best.text.split():
+        reason = f"{written.reason} It is {best.member}'s answer, word for word."
+        return msgspec.structs.replace(written, reason=reason, best=best.member), text
+    merged = candidate(MERGED, text, run.plan.prompt)
+    pair = squeezed(run, shuffled([merged, best], run.shuffle_seed(), run.tag()), VERDICT)
+    if not affords_comparison(run, pair):
+        ungated = f"{written.reason} Ungated: the budget left nothing to check it with."
+        return msgspec.structs.replace(written, reason=ungated, confidence="low"), text
+    try:
+        ranking = await rank(run, pair, "gate")
+    except ModelError as error:
+        run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
+        return _kept(best, f"The merged answer could not be checked ({error.message})"), best.text
+    heard = {"asked_twice": ranking.asked_twice, "flips": ranking.flips}
+    if ranking.best.member == MERGED and ranking.asked_twice and not ranking.tied:
+        reason = f"{written.reason} In both orders it was found better than {best.member}'s."
+        return msgspec.structs.replace(written, reason=reason, **heard), text
+    lost = "lost to" if not ranking.tied else "was not found better than"
+    verdict = _kept(best, f"The merged answer {lost} {best.member}'s when both were compared")
+    return msgspec.structs.replace(verdict, **heard), best.text
+
+
+def contradicts_most(run: Run, text: str, those: Sequence[Candidate]) -> bool:
+    """Whether answers can be compared, and the text says something else than most of them."""
+    answers = [Answer(member=one.member, spec="", text=one.text) for one in those]
+    merged = Answer(member=MERGED, spec="", text=text)
+    found = compare([*answers, merged], run.plan.pool.answer, run.plan.anchor.label)
+    if found is None or found.kind == "text":
+        return False
+    most = found.groups[0]
+    return MERGED not in most and 2 * len(most) > len(those)
+
+
+def _kept(best: Candidate, why: str) -> Verdict:
+    return Verdict(
+        decided_by="judge",
+        best=best.member,
+        reason=f"{why}, so {best.member}'s answer is returned as it is.",
+    )
