@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +33,7 @@ class Say:
     drop_after: int | None = None
     error_after: tuple[int, dict] | None = None
     done: bool = True
+    letters: dict[str, float] | None = None  # P of each letter where a verdict names the best
 
 
 @dataclass
@@ -191,6 +194,9 @@ class LookAlike:
                 return True
             text = word if i == 0 else f" {word}"
             chunk = {"id": "gen", "model": model, "provider": "Test", "choices": [_choice(text)]}
+            if say.letters is not None:
+                is_best = i > 0 and words[i - 1].endswith('"best":')
+                chunk["choices"][0]["logprobs"] = _logprobs(text, say.letters if is_best else None)
             _event(writer, f"data: {json.dumps(chunk)}\n\n")
             if say.gap_s:
                 await writer.drain()
@@ -214,6 +220,17 @@ class LookAlike:
 
 def _choice(text: str, finish: str | None = None) -> dict:
     return {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+
+
+def _logprobs(text: str, letters: dict[str, float] | None) -> dict:
+    """The word as one token, or as three with the likeliest letters at the place of the second."""
+    pieces = [text] if letters is None else re.split("([A-Z])", text)
+    content = []
+    for piece in pieces:
+        top = {piece: 1.0} if letters is None or len(piece) != 1 else letters
+        shares = [{"token": t, "logprob": math.log(p)} for t, p in top.items() if p > 0]
+        content.append({"token": piece, "logprob": 0.0, "top_logprobs": shares})
+    return {"content": content}
 
 
 def _event(writer: asyncio.StreamWriter, text: str) -> None:

@@ -115,6 +115,10 @@ async def _by_rubric(
             f"The judge could not choose between {best.member} and {second.member}; "
             f"{best.member} was taken: {how}."
         )
+    if ranking.none_acceptable:
+        run.notes.append(
+            "No answer is acceptable to the judge: merge them, or ask stronger models."
+        )
     sure = margin == "clear" and ranking.asked_twice and not ranking.flips
     verdict = Verdict(
         decided_by="judge",
