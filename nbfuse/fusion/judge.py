@@ -16,9 +16,10 @@ from nbfuse.core.call import Call, Message
 from nbfuse.core.errors import BadResponseError, ModelError
 from nbfuse.core.events import JudgeFailed, JudgeStarted
 from nbfuse.core.types import Answer, Score, Verdict
-from nbfuse.fusion.agreement import compare, medoid
+from nbfuse.fusion.agreement import compare
 from nbfuse.fusion.candidates import Ballot, Candidate, request, shuffled
 from nbfuse.fusion.compact import p_right_of_all
+from nbfuse.fusion.likeness import medoid
 from nbfuse.fusion.replies import ask_json, schema_of
 from nbfuse.fusion.run import Run
 
