@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from nbfuse.core.types import Answer, AnswerKind
-from nbfuse.fusion.canonical import Reading, canonical, object_of, read, sniff
+from nbfuse.fusion.canonical import Reading, object_of, read, sniff
 from nbfuse.fusion.fields import Fused, fuse_fields, same_as
 from nbfuse.fusion.sandbox import Ran
-
-__all__ = ["Agreement", "by_fields", "canonical", "compare", "is_enough"]
 
 
 class Agreement(NamedTuple):
@@ -36,6 +34,17 @@ class Agreement(NamedTuple):
     def sizes(self) -> tuple[int, ...]:
         """How many members are in each group."""
         return tuple(map(len, self.groups))
+
+
+class ByFields(NamedTuple):
+    """The member whose JSON object is nearest to the vote on each field, and that vote.
+
+    `whole` tells that each field has a clear majority and that member has them all.
+    """
+
+    nearest: str
+    fused: Fused
+    whole: bool
 
 
 def compare(
@@ -104,12 +113,11 @@ def is_enough(
 
 def by_fields(
     answers: Sequence[Answer], anchor: str, weights: Mapping[str, float] | None = None
-) -> tuple[str, Fused, bool] | None:
-    """The member whose JSON object is nearest to the vote on each field; None without objects.
+) -> ByFields | None:
+    """The vote on each field of JSON objects, and who is nearest; None below three objects.
 
-    With the vote, and whether each field has a clear majority and that member has them all: then
-    its answer is what the members agree on, though no other gives it as a whole. An object that
-    no member gave is never put together here, since best-of returns answers verbatim.
+    An object that no member gave is never put together here: best-of returns answers verbatim.
+    Members that gave no object have a vote all the same, against every field.
     """
     objects = {
         answer.member: value
@@ -119,7 +127,8 @@ def by_fields(
     }
     if len(objects) < 3:
         return None
-    fused = fuse_fields(objects, anchor, weights)
+    everybody = {answer.member: objects.get(answer.member, {}) for answer in answers}
+    fused = fuse_fields(everybody, anchor, weights)
 
     def near(member: str) -> tuple[int, bool]:
         agreeing = sum(member in field.values[0][1] for field in fused.support.values())
@@ -127,7 +136,7 @@ def by_fields(
 
     nearest = max(objects, key=near)
     whole = same_as(objects[nearest]) == same_as(fused.value)
-    return nearest, fused, whole and not fused.disputed
+    return ByFields(nearest, fused, whole and not fused.disputed)
 
 
 def _sum(weigh: Mapping[str, float], members: Sequence[str] | Mapping[str, float]) -> float:

@@ -72,7 +72,7 @@ def _by_letter(text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split()).strip(" .*_`\"'“”‘’()[]")
+    return " ".join(text.casefold().split()).strip(" .?*_`\"'“”‘’()[]")
 
 
 def _letters(options: Mapping[str, str]) -> dict[str, str]:

@@ -16,12 +16,13 @@ from nbfuse.core.call import Call, Message
 from nbfuse.core.errors import BadResponseError, ModelError
 from nbfuse.core.events import JudgeFailed, JudgeStarted
 from nbfuse.core.types import Answer, Score, Verdict
-from nbfuse.fusion.agreement import compare
+from nbfuse.fusion.agreement import by_fields
 from nbfuse.fusion.candidates import Ballot, Candidate, request, shuffled
 from nbfuse.fusion.compact import p_right_of_all
 from nbfuse.fusion.likeness import medoid
 from nbfuse.fusion.replies import ask_json, schema_of
 from nbfuse.fusion.run import Run
+from nbfuse.fusion.vote import compared, weights
 
 SYSTEM = """\
 You compare candidate answers to one request and say which is best. Judge correctness first, then \
@@ -185,11 +186,14 @@ def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, 
     whole = [candidate for candidate in latest.values() if not candidate.cut_off]
     voters = {c.member: c for c in whole or latest.values()}
     answers = [Answer(member=c.member, spec="", text=c.text) for c in voters.values()]
-    found = compare(answers, run.plan.pool.answer, anchor)
+    found = compared(run, answers)
+    fields = by_fields(answers, anchor, weights(run)) if found and found.kind == "json" else None
     middle = medoid(answers)
     if found is not None and len(found.groups[0]) > 1:
         group = found.groups[0]
         member, how = anchor if anchor in group else group[0], f"{len(group)} members agree"
+    elif fields is not None:
+        member, how = fields.nearest, "it is nearest to what most say in each field"
     elif middle is not None:
         member, how = middle.member, "it is most like the others"
     elif anchor in voters:

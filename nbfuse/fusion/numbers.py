@@ -37,7 +37,7 @@ _GAP = "[,'’\u00a0\u2009\u202f ]"  # between thousands
 _TIMES = "×⋅·∙∗*x"
 # Not digits of a name (x2, GPT-4) and not exponents: after "m/s" they belong to the unit.
 _NUMBER = re.compile(
-    r"(?<![\w.^])(?<![A-Za-z]-)(?P<sign>[$€£¥₹])?"
+    r"(?<![\w.^])(?<![A-Za-z^][-−])(?P<sign>[$€£¥₹])?"
     r"(?:(?P<mixed>\d{1,4})[\s-](?P<top>\d{1,2})/(?P<under>\d{1,3})(?![\w./])"
     rf"|(?P<digits>(?:\d{{1,3}}(?:{_GAP}\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
     rf"(?:\s*[{_TIMES}]\s*10\s*(?:\^|\*\*)\s*(?P<power>[-−]?\d+)|[eE](?P<exponent>[-+]?\d+)"

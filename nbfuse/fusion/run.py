@@ -29,6 +29,7 @@ from nbfuse.core.measured import Measured
 from nbfuse.core.stamp import new_name
 from nbfuse.core.types import Analysis, Answer, AnswerStatus, Failure, ToolCall
 from nbfuse.fusion.plan import Member, Plan
+from nbfuse.fusion.sandbox import Ran
 
 if typing.TYPE_CHECKING:
     from nbfuse.fusion.ahead import Ahead
@@ -148,6 +149,8 @@ class Run:
         self.analysis: Analysis | None = None
         self.ahead: Ahead | None = None  # where the judge reads while members write
         self.spared = 0  # members that were stopped because enough others agree
+        self.outputs: dict[str, Ran] = {}  # of code in answers, by that code
+        self.at_work = asyncio.Lock()  # one code at a time: its limit is seconds
         self._seq = 0
 
     def tag(self) -> str:

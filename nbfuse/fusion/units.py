@@ -1,9 +1,9 @@
 """The units of common answers, each as a factor and dimensions: 3 km is 3,000 m, and not 3 m.
 
-A table of our own and no library: pint reads far more than can be told for sure ("5 a" are years,
-"5 in" may be the begin of "5 in all"), and brings four packages and a third of a second to import.
-What one name means in two systems (pounds, ounces of two kinds, gallons, tons, months, KB) stands for
-itself alone. Degrees of temperature are not converted: a rise by 5 °C is none by 41 °F.
+A table of our own and no library: pint takes half a second to begin, drops what it does not know
+("$5" is 5), and knows what can't be told for sure ("5 a" are five years). Where one name means two
+things (pounds, gallons, tons, KB, a month in days), it stands for itself alone. Degrees of
+temperature are not converted: a rise by 5 °C is none by 41 °F.
 """
 
 from __future__ import annotations
