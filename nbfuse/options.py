@@ -65,6 +65,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--check", action="store_const", const=True, help="judge even an answer that is alone")
     add("--mode", metavar="MODE", help=f"{', '.join(MODES)} (default: the pool's)")
     add("--answer", metavar="KIND", help=f"compare answers as {', '.join(ANSWER_KINDS)}")
+    add("--run", action="store_const", const=True, help="run Python code in answers, confined")
     add("--quorum", type=int, metavar="N", help="how many answers are enough")
     add("--deadline", type=float, metavar="S", help="seconds after which the run ends")
     add("--max-tokens", type=int, metavar="N", help="limit of each answer")
@@ -113,7 +114,7 @@ def pool_of(
 
 
 _FIELDS = {"deadline": "deadline_s"}
-_NAMES = ("pool", "models", "judge", "second_judge", "check", "mode", "answer", "quorum",
+_NAMES = ("pool", "models", "judge", "second_judge", "check", "mode", "answer", "run", "quorum",
           "deadline", "max_tokens", "temperature", "local_only", "seed")  # fmt: skip
 
 

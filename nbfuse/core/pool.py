@@ -43,6 +43,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
     system: str | None = None
     budget: Decimal | None = None
+    run: bool = False
     local_only: bool = False
     name: str = ""
 
@@ -56,8 +57,9 @@ class Pool(_Settings, frozen=True, kw_only=True):
     (None: a quarter of the time so far, between 1 and 5). `deadline_s` is the hard end of a run, of
     which members get four fifths. `budget` is US dollars for one run. `anchor` is the member
     trusted most (None: the first). A `second_judge`, best of another family, reads the answers in
-    the other order. With `check` the judge looks even at an answer that is the only one. Raises
-    `ConfigError` for values that can't work.
+    the other order. With `check` the judge looks even at an answer that is the only one. `run` lets
+    Python code in answers be run, confined, to compare what it prints. Raises `ConfigError` for
+    values that can't work.
     """
 
     def __post_init__(self) -> None:
@@ -79,6 +81,11 @@ class Pool(_Settings, frozen=True, kw_only=True):
             what, _, key = str(error).partition(" - at `$.")
             raise ConfigError(f"{me}: {key.rstrip('`')}: {what}.", "Mend that value.") from None
         msgspec.structs.force_setattr(self, "members", checked.members)  # a list is as good
+        if self.run and self.answer not in (None, "code"):
+            raise ConfigError(
+                f"{me} compares answers as {self.answer}, but runs their code.",
+                'Set answer = "code", or leave out run.',
+            )
         count = len(expand(self.members))
         if not count:
             raise ConfigError(f"{me} has no members.", 'Name at least one: members = ["…"].')

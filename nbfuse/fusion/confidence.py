@@ -8,8 +8,8 @@ import msgspec
 
 from nbfuse.core.measured import ENOUGH, agreement_class
 from nbfuse.core.types import Answer, Confidence, Verdict
-from nbfuse.fusion.agreement import compare
 from nbfuse.fusion.run import Run
+from nbfuse.fusion.vote import compared
 
 HIGH, MEDIUM = 0.9, 0.7  # share of right answers that the words stand for, where it is known
 
@@ -23,7 +23,7 @@ def grounded(run: Run, verdict: Verdict, answers: Sequence[Answer]) -> Verdict:
     voters = [answer for answer in answers if answer.judged and answer.usable]
     if len(voters) < 2:
         return verdict
-    found = compare(voters, run.plan.pool.answer, run.plan.anchor.label)
+    found = compared(run, voters)
     if found is None or found.kind == "text" or run.plan.parts:
         return verdict
     support = tuple(len(group) for group in found.groups)

@@ -19,10 +19,10 @@ from nbfuse.core.events import (
 )
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer
-from nbfuse.fusion.agreement import compare
 from nbfuse.fusion.calling import Conversation
 from nbfuse.fusion.plan import SEEING, Member, tokens_in
 from nbfuse.fusion.run import Draft, Run
+from nbfuse.fusion.vote import compared, decides, run_code
 
 GRACE_SHARE, LEAST_GRACE_S, MOST_GRACE_S = 0.25, 1.0, 5.0
 SELF_PANEL_TEMPERATURE = 0.8  # three samples at temperature 0 would be one
@@ -59,6 +59,8 @@ class Dispatch:
         tasks = {task for task, name in self._tasks.items() if name == label and not task.done()}
         for task in tasks:
             await cancel({task})
+            if label in self._ended:
+                continue  # it had answered: what was stopped is the run of its code
             answer = msgspec.structs.replace(self._drafts[label].answer("stopped"), judged=False)
             self._ended[label] = answer
             self._run.emit(MemberLate(member=label, answer=answer))
@@ -74,6 +76,8 @@ class Dispatch:
     async def collect(self) -> list[Answer]:
         """Wait for enough answers; return the usable ones and close the doors behind them."""
         run, pending = self._run, set(self._tasks)
+        for answer in run.plan.given.values():
+            await run_code(run, answer)
         end, in_grace = run.members_end, False
         while pending and run.clock() < end:
             _, pending = await asyncio.wait(
@@ -101,11 +105,12 @@ class Dispatch:
         plan = self._run.plan
         if plan.pool.mode != "best-of":
             return 0
-        found = compare(list(self._ended.values()), plan.pool.answer, plan.anchor.label)
+        found = compared(self._run, list(self._ended.values()))
         if found is None or found.kind == "text":
             return 0
-        most = max(2, len(plan.members) // 2 + 1, plan.pool.quorum or 0)
-        return len(found.groups[0]) if len(found.groups[0]) >= most else 0
+        everybody = [member.label for member in plan.members]
+        enough = decides(self._run, found, everybody, least=plan.pool.quorum or 2)
+        return len(found.groups[0]) if enough else 0
 
     async def _spare(self, agreeing: int) -> None:
         """Stop who still writes, since enough agree, and say what that saves."""
@@ -133,6 +138,8 @@ class Dispatch:
         await cancel(pending)
         for task in pending:
             label, limit = self._tasks[task], self._run.plan.pool.deadline_s
+            if label in self._ended:  # only its code still ran
+                continue
             error = DeadlineError(
                 f"{label} had not finished at the deadline of {limit:g} s.",
                 "Raise the deadline, or leave it out.",
@@ -145,6 +152,8 @@ class Dispatch:
         await cancel(waiting)
         for task in waiting:
             label = self._tasks[task]
+            if label in self._ended:  # only its code still ran
+                continue
             answer = msgspec.structs.replace(
                 self._drafts[label].answer("stopped"), judged=not self._closed
             )
@@ -190,6 +199,7 @@ class Dispatch:
             )
         else:
             self._end(member.label, answer)
+            await run_code(run, answer)
 
     def _call(self, member: Member, place: int, text: str) -> Call:
         pool, specs = self._run.plan.pool, [m.spec for m in self._run.plan.members]

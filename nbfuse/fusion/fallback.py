@@ -11,9 +11,11 @@ from decimal import Decimal
 
 from nbfuse.core.measured import ENOUGH
 from nbfuse.core.types import Answer, Verdict
-from nbfuse.fusion.agreement import compare, medoid
+from nbfuse.fusion.agreement import by_fields
 from nbfuse.fusion.candidates import Candidate
+from nbfuse.fusion.likeness import medoid
 from nbfuse.fusion.run import Run
+from nbfuse.fusion.vote import alike, compared, weights
 
 
 def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, Candidate]:
@@ -26,11 +28,14 @@ def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, 
     whole = [candidate for candidate in latest.values() if not candidate.cut_off]
     voters = {c.member: c for c in whole or latest.values()}
     answers = [Answer(member=c.member, spec="", text=c.text) for c in voters.values()]
-    found = compare(answers, run.plan.pool.answer, anchor)
+    found = compared(run, answers)
+    fields = by_fields(answers, anchor, weights(run)) if found and found.kind == "json" else None
     middle = medoid(answers)
     if found is not None and len(found.groups[0]) > 1:
         group = found.groups[0]
         member, how = anchor if anchor in group else group[0], f"{len(group)} members agree"
+    elif fields is not None:
+        member, how = fields.nearest, "it is nearest to what most say in each field"
     elif middle is not None and (found is None or found.kind == "text"):
         member, how = middle.member, "it is most like the others"
     elif anchor in voters:
@@ -65,10 +70,8 @@ def tie_break(
 
 
 def _backers(run: Run, one: Candidate, said: Sequence[Candidate]) -> int:
-    answers = [Answer(member=str(i), spec="", text=c.text) for i, c in enumerate(said)]
-    found = compare(answers, run.plan.pool.answer, "")
-    mine = next((str(i) for i, c in enumerate(said) if c[:2] == one[:2]), "")
-    groups = found.groups if found is not None else ()
+    groups = alike(run, [c.text for c in said]) or []
+    mine = next((i for i, c in enumerate(said) if c[:2] == one[:2]), -1)
     return next((len(group) for group in groups if mine in group), 0)
 
 

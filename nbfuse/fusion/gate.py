@@ -12,13 +12,13 @@ import msgspec
 
 from nbfuse.core.errors import ModelError
 from nbfuse.core.events import JudgeFailed
-from nbfuse.core.types import Answer, Verdict
-from nbfuse.fusion.agreement import compare
+from nbfuse.core.types import Verdict
 from nbfuse.fusion.candidates import Candidate, candidate, shuffled
 from nbfuse.fusion.fallback import fall_back
 from nbfuse.fusion.judge import affords_comparison, rank
 from nbfuse.fusion.plan import VERDICT
 from nbfuse.fusion.run import Run
+from nbfuse.fusion.vote import alike
 from nbfuse.fusion.window import squeezed
 
 MERGED = "the merged answer"
@@ -55,13 +55,8 @@ async def let_through(
 
 def contradicts_most(run: Run, text: str, those: Sequence[Candidate]) -> bool:
     """Whether answers can be compared, and the text says something else than most of them."""
-    answers = [Answer(member=one.member, spec="", text=one.text) for one in those]
-    merged = Answer(member=MERGED, spec="", text=text)
-    found = compare([*answers, merged], run.plan.pool.answer, run.plan.anchor.label)
-    if found is None or found.kind == "text":
-        return False
-    most = found.groups[0]
-    return MERGED not in most and 2 * len(most) > len(those)
+    groups = alike(run, [text, *(one.text for one in those)])
+    return groups is not None and 0 not in groups[0] and 2 * len(groups[0]) > len(those)
 
 
 def _kept(best: Candidate, why: str) -> Verdict:

@@ -15,14 +15,14 @@ from typing import NamedTuple
 from nbfuse.core.errors import BadResponseError, ModelError
 from nbfuse.core.events import JudgeFailed, JudgeStarted
 from nbfuse.core.measured import ENOUGH
-from nbfuse.core.types import Answer, Margin, Score, Verdict
-from nbfuse.fusion.agreement import compare
+from nbfuse.core.types import Margin, Score, Verdict
 from nbfuse.fusion.candidates import Ballot, Candidate, opposite, request, shuffled
 from nbfuse.fusion.compact import ACCEPTABLE, p_right_of_all
 from nbfuse.fusion.fallback import fall_back, tie_break
 from nbfuse.fusion.plan import VERDICT, Member, tokens_in
 from nbfuse.fusion.rubric import Reading, read_ballot
 from nbfuse.fusion.run import Run
+from nbfuse.fusion.vote import alike
 from nbfuse.fusion.window import windows
 
 # P(right) that makes a compact judge sure; what is a clear or a slight lead of its P(right) or of a
@@ -89,9 +89,7 @@ def _distrust(run: Run, said: Sequence[Candidate]) -> str:
     record = run.measured.judges.get(run.plan.judge.spec)
     if record is None or record.asked < ENOUGH or record.right > record.vote_right:
         return ""
-    answers = [Answer(member=str(i), spec="", text=one.text) for i, one in enumerate(said)]
-    found = compare(answers, run.plan.pool.answer, "")
-    if found is None or found.kind == "text":
+    if alike(run, [one.text for one in said]) is None:
         return ""  # where nothing can be counted, a poor judge is better than none
     return (
         f"{run.plan.judge.label} was not asked: on {record.asked} disputed questions of yours it "

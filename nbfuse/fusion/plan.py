@@ -18,6 +18,7 @@ from nbfuse.core.pictures import data_url
 from nbfuse.core.pool import Pool, expand, family, labels
 from nbfuse.core.types import Answer, Price
 from nbfuse.fusion.parts import split
+from nbfuse.fusion.sandbox import check_sandbox
 from nbfuse.fusion.tools import Tool, make_tools
 from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo, Provider
@@ -98,6 +99,8 @@ async def make_plan(
         pool = msgspec.structs.replace(pool, local_only=True)
     if pool.local_only:
         stay_inside()
+    if pool.run:
+        await check_sandbox()
     usable = make_tools(tools)
     pictures = tuple(map(data_url, images if isinstance(images, list | tuple) else [images]))
     specs = expand(pool.members)

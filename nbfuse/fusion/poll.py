@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nbfuse.core.types import Answer, Position
-from nbfuse.fusion.agreement import compare
+from nbfuse.core.types import Position
 from nbfuse.fusion.argue import same
 from nbfuse.fusion.candidates import Candidate
 from nbfuse.fusion.run import Run
+from nbfuse.fusion.vote import alike
 
 JUSTIFIED = 1.5
 
@@ -49,15 +49,6 @@ def count(run: Run, first: Sequence[Candidate], last: Sequence[Position]) -> Cou
     anchor = run.plan.anchor.label
     member, text = next((one for one in mine if one[0] == anchor), mine[0])
     return Count(text, member, of[leading], total)
-
-
-def alike(run: Run, texts: Sequence[str]) -> list[list[int]] | None:
-    """The numbers of the texts that say the same, by group; None where that can't be told."""
-    answers = [Answer(member=str(i), spec="", text=text) for i, text in enumerate(texts)]
-    found = compare(answers, run.plan.pool.answer, "")
-    if found is None or found.kind == "text":
-        return None
-    return [[int(one) for one in group] for group in found.groups]
 
 
 def minority(run: Run, text: str, last: Sequence[Position]) -> tuple[Position, ...]:

@@ -31,6 +31,7 @@ from nbfuse.core.measured import Measured
 from nbfuse.core.stamp import new_name
 from nbfuse.core.types import Answer, AnswerStatus, Failure, ToolCall
 from nbfuse.fusion.plan import Member, Plan
+from nbfuse.fusion.sandbox import Ran
 
 if typing.TYPE_CHECKING:
     from nbfuse.fusion.ahead import Ahead
@@ -151,6 +152,8 @@ class Run:
         self.ahead: Ahead | None = None  # where the judge reads while members write
         self.spent = Decimal(0)  # US dollars, as far as servers or price lists tell
         self.spared = 0  # members that were stopped because enough others agree
+        self.outputs: dict[str, Ran] = {}  # of code in answers, by that code
+        self.at_work = asyncio.Lock()  # one code at a time: its limit is seconds
         self._seq = 0
 
     def tag(self) -> str:

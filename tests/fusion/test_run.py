@@ -835,15 +835,15 @@ def test_a_justified_change_counts_half_as_much_again_in_the_vote(server: LookAl
 
 
 def test_a_fallback_takes_no_answer_that_its_member_has_left(server: LookAlike) -> None:
-    located = {"in": "mine", "quote": "4", "why": "one too few"}
+    located = {"in": "mine", "quote": "four", "why": "one too few"}
     members(
         server,
-        a=debater("4", {"decision": "change", "answer": "5", "errors_found": [located]}),
-        b=debater("5"),
+        a=debater("four", {"decision": "change", "answer": "five", "errors_found": [located]}),
+        b=debater("five"),
     )
     server.models["v/judge"] = Say("nothing")
     result = run(pool("a", "b", mode="debate", quorum=2))
-    assert (result.text, result.verdict.decided_by) == ("5", "fallback")
+    assert (result.text, result.verdict.decided_by) == ("five", "fallback")
     assert "2 members agree" in result.verdict.reason
 
 

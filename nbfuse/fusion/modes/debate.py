@@ -20,8 +20,9 @@ from nbfuse.fusion.candidates import Candidate, candidate, candidates, shuffled
 from nbfuse.fusion.judge import ballot_of, decide
 from nbfuse.fusion.modes.outcome import Outcome, agreed
 from nbfuse.fusion.plan import JUDGE_WRITES, MOST_ROUNDS, tokens_in
-from nbfuse.fusion.poll import alike, count, minority
+from nbfuse.fusion.poll import count, minority
 from nbfuse.fusion.run import Run
+from nbfuse.fusion.vote import alike, run_code
 from nbfuse.fusion.window import squeezed
 
 ROUND_SHARE = 0.5  # of what is left of the deadline: the rest is for what follows
@@ -101,6 +102,8 @@ async def _rounds(
             )
         )
         rounds.append(positions)
+        for changed in (p for p in positions if p.changed):
+            await run_code(run, Answer(member=changed.member, spec="", text=changed.after))
         run.emit(RoundFinished(round=number, positions=positions))
         why = _why_stop(run, positions, left, number)
         if why:
