@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError
+from nbfuse.core.families import family
 from nbfuse.core.pool import Pool, expand
 from nbfuse.core.types import Price
 from nbfuse.fusion.dispatch import grace
@@ -21,15 +21,8 @@ from nbfuse.providers.registry import openrouter_key
 
 QUESTION = "What should one know about this, and why? " * 20  # some 200 tokens: a typical prompt
 ANSWER = 400  # tokens of a typical answer
-JUDGING = {"best-of": 200, "merge": 800, "debate": 600}  # tokens that the judge writes
-# by what a name begins with: who made the model
-_FAMILIES = {
-    "mistral": ("mistral", "ministral", "mixtral", "codestral", "magistral", "pixtral"),
-    "openai": ("gpt", "o1", "o3", "o4", "chatgpt"),
-    "anthropic": ("claude",),
-    "google": ("gemini", "gemma"),
-    "meta": ("llama",),
-}
+# tokens that the judge writes one after another; two orders are read at once
+JUDGING = {"best-of": 200, "merge": 1000, "debate": 800, "auto": 200}
 
 
 class Advice(NamedTuple):
@@ -72,19 +65,6 @@ def known_rates() -> dict[str, float]:
         return known | Ledger().rates()
     except LedgerError:
         return known
-
-
-def family(spec: str) -> str:
-    """Who made a model, as far as its name tells."""
-    scheme, _, rest = spec.partition(":")
-    name = rest.partition("@http")[0].lower()
-    if scheme == "openrouter":
-        return name.lstrip("~").partition("/")[0]
-    last = name.rpartition("/")[2]
-    for maker, beginnings in _FAMILIES.items():
-        if last.startswith(beginnings):
-            return maker
-    return re.split(r"[^a-z]", last)[0] or last
 
 
 def _warnings(pool: Pool) -> Iterator[str]:

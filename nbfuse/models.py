@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import msgspec
 
-from nbfuse.advice import family, known_rates
+from nbfuse.advice import known_rates
 from nbfuse.core.errors import ConfigError
+from nbfuse.core.families import family
 from nbfuse.local.catalog import catalog
 from nbfuse.local.fit import fits
 from nbfuse.local.memory import available

@@ -64,6 +64,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--judges", metavar="A,B", help="two judges, best of different families")
     add("--check", action="store_const", const=True, help="judge even an answer that is alone")
     add("--mode", metavar="MODE", help=f"{', '.join(MODES)} (default: the pool's)")
+    add("--local-first", action="store_const", const=True, help="with --mode auto: a cascade")
     add("--answer", metavar="KIND", help=f"compare answers as {', '.join(ANSWER_KINDS)}")
     add("--run", action="store_const", const=True, help="run Python code in answers, confined")
     add("--quorum", type=int, metavar="N", help="how many answers are enough")
@@ -114,8 +115,9 @@ def pool_of(
 
 
 _FIELDS = {"deadline": "deadline_s"}
-_NAMES = ("pool", "models", "judge", "second_judge", "check", "mode", "answer", "run", "quorum",
-          "deadline", "max_tokens", "temperature", "local_only", "seed")  # fmt: skip
+_NAMES = ("pool", "models", "judge", "second_judge", "check", "mode", "local_first", "answer",
+          "run", "quorum", "deadline", "max_tokens", "temperature", "local_only",
+          "seed")  # fmt: skip
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:

@@ -9,7 +9,8 @@ import pytest
 from lookalike import LookAlike, Say, letter_of, verdict
 
 from nbfuse import Pool, fuse
-from nbfuse.advice import Advice, advise, family
+from nbfuse.advice import Advice, advise
+from nbfuse.core.families import family
 from nbfuse.local import memory
 from nbfuse.models import listed
 

@@ -42,6 +42,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True):
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     seed: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
     system: str | None = None
+    local_first: bool = False
     budget: Decimal | None = None
     run: bool = False
     local_only: bool = False
@@ -57,9 +58,10 @@ class Pool(_Settings, frozen=True, kw_only=True):
     (None: a quarter of the time so far, between 1 and 5). `deadline_s` is the hard end of a run, of
     which members get four fifths. `budget` is US dollars for one run. `anchor` is the member
     trusted most (None: the first). A `second_judge`, best of another family, reads the answers in
-    the other order. With `check` the judge looks even at an answer that is the only one. `run` lets
-    Python code in answers be run, confined, to compare what it prints. Raises `ConfigError` for
-    values that can't work.
+    the other order. With `check` the judge looks even at an answer that is the only one. In mode
+    `auto` members are asked in their order, with `local_first` those on this machine before the
+    others. `run` lets Python code in answers be run, confined, to compare what it prints. Raises
+    `ConfigError` for values that can't work.
     """
 
     def __post_init__(self) -> None:
@@ -172,12 +174,6 @@ def labels(specs: tuple[str, ...]) -> tuple[str, ...]:
             label = f"{name}#{number}"
         names.append(label)
     return tuple(names)
-
-
-def family(spec: str) -> str:
-    """Who made a model, as far as its spec tells: judges favour their own kind."""
-    vendor, slash, _ = spec.partition(":")[2].partition("/")
-    return vendor if slash and "@" not in vendor else re.split(r"[\W\d]", _short(spec))[0].lower()
 
 
 def _short(spec: str) -> str:

@@ -16,9 +16,9 @@ from nbfuse.core.call import Usage
 
 SCHEMA = 1
 
-Mode = Literal["best-of", "merge", "debate"]
+Mode = Literal["best-of", "merge", "debate", "auto"]
 AnswerKind = Literal["number", "choice", "label", "json", "code", "text"]
-AnswerStatus = Literal["complete", "cut off", "partial", "failed", "stopped"]
+AnswerStatus = Literal["complete", "cut off", "partial", "failed", "stopped", "not asked"]
 DecidedBy = Literal[
     "agreement", "judge", "merge", "only survivor", "fallback", "you", "stopped", "nobody"
 ]
@@ -103,7 +103,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def cost(self) -> Decimal | None:
         """US dollars, None for unknown; nothing for a call that was refused before any work."""
-        if self.local:
+        if self.local or self.status == "not asked":
             return Decimal(0)
         if self.usage is not None:
             return self.usage.cost

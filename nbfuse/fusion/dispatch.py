@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
 
 import msgspec
 
@@ -20,8 +19,9 @@ from nbfuse.core.events import (
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer
 from nbfuse.fusion.calling import Conversation
-from nbfuse.fusion.plan import SEEING, Member, tokens_in
+from nbfuse.fusion.plan import ASKED_FIRST, SEEING, Member
 from nbfuse.fusion.run import Draft, Run
+from nbfuse.fusion.savings import note_saved
 from nbfuse.fusion.vote import compared, decides, run_code
 
 GRACE_SHARE, LEAST_GRACE_S, MOST_GRACE_S = 0.25, 1.0, 5.0
@@ -41,18 +41,24 @@ class Dispatch:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._drafts = {m.label: Draft(m, run.clock) for m in run.plan.members}
-        self._ended = {
-            label: msgspec.structs.replace(answer, judged=True)
-            for label, answer in run.plan.given.items()
-        }
+        self._ended: dict[str, Answer] = {}
         self._closed = False  # to judging: what comes now is late
-        self._tasks = {
-            asyncio.create_task(self._ask(member, i)): member.label
-            for i, member in enumerate(run.plan.members)
-            if member.label not in run.plan.given
-        }
-        for label, answer in self._ended.items():
-            run.emit(_ending(label, answer))
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._waiting = list(run.plan.order)
+        first = ASKED_FIRST if run.plan.pool.mode == "auto" else len(self._waiting)
+        for _ in range(min(first, len(self._waiting))):
+            self._start()
+
+    def _start(self) -> None:
+        """Ask the next member, or take its answer where it is given."""
+        place = self._waiting.pop(0)
+        member, run = self._run.plan.members[place], self._run
+        given = run.plan.given.get(member.label)
+        if given is None:
+            self._tasks[asyncio.create_task(self._ask(member, place))] = member.label
+        else:
+            answer = self._ended[member.label] = msgspec.structs.replace(given, judged=True)
+            run.emit(_ending(member.label, answer))
 
     async def leave(self, label: str) -> None:
         """Stop one member alone: what it has said is kept, and not judged."""
@@ -68,8 +74,13 @@ class Dispatch:
     @property
     def answers(self) -> tuple[Answer, ...]:
         """Every member's answer as it stands now, in the order of the pool."""
+        there = {**self._run.plan.given, **self._ended}
+        unasked = {self._run.plan.members[place].label for place in self._waiting}
         return tuple(
-            self._ended.get(label) or draft.answer("stopped")
+            msgspec.structs.replace(
+                there.get(label) or draft.answer("not asked" if label in unasked else "stopped"),
+                judged=label in self._ended and self._ended[label].judged,
+            )
             for label, draft in self._drafts.items()
         )
 
@@ -78,14 +89,18 @@ class Dispatch:
         run, pending = self._run, set(self._tasks)
         for answer in run.plan.given.values():
             await run_code(run, answer)
-        end, in_grace = run.members_end, False
-        while pending and run.clock() < end:
-            _, pending = await asyncio.wait(
-                pending, timeout=end - run.clock(), return_when=asyncio.FIRST_COMPLETED
-            )
-            if pending and (agreeing := self._agreeing()):
+        end, in_grace = run.members_end, run.plan.pool.mode == "auto"  # nobody straggles there
+        while (pending or self._waiting) and run.clock() < end:
+            if pending:
+                _, pending = await asyncio.wait(
+                    pending, timeout=end - run.clock(), return_when=asyncio.FIRST_COMPLETED
+                )
+            if (pending or self._waiting) and (agreeing := self._agreeing()):
                 await self._spare(agreeing)
                 break
+            if not pending and self._waiting:
+                self._start()
+                pending = {task for task in self._tasks if not task.done()}
             whole = sum(a.usable and a.failure is None for a in self._ended.values())
             if pending and not in_grace and whole >= run.plan.quorum:
                 grace_s, in_grace = grace(run.plan.pool, run.clock()), True
@@ -101,37 +116,27 @@ class Dispatch:
         ]
 
     def _agreeing(self) -> int:
-        """How many give the same answer, where nobody can outvote them any more; else 0."""
+        """How many give the same answer, where nobody can outvote them any more; else 0.
+
+        In mode auto only those have a vote that have been asked.
+        """
         plan = self._run.plan
-        if plan.pool.mode != "best-of":
+        if plan.pool.mode not in ("best-of", "auto"):
             return 0
         found = compared(self._run, list(self._ended.values()))
         if found is None or found.kind == "text":
             return 0
-        everybody = [member.label for member in plan.members]
-        enough = decides(self._run, found, everybody, least=plan.pool.quorum or 2)
+        unasked = {plan.members[place].label for place in self._waiting}
+        voters = [member.label for member in plan.members if member.label not in unasked]
+        enough = decides(self._run, found, voters, least=plan.pool.quorum or 2)
         return len(found.groups[0]) if enough else 0
 
     async def _spare(self, agreeing: int) -> None:
-        """Stop who still writes, since enough agree, and say what that saves."""
-        run, members = self._run, self._run.plan.members
-        lengths = [_tokens(answer) for answer in self._ended.values()]
-        typical = sum(lengths) / len(lengths)
-        tokens, saved = 0, Decimal(0)
-        spared = [member for member in members if member.label not in self._ended]
+        """Stop who still writes, and ask nobody else, since enough agree."""
+        spared = [m for m in self._run.plan.members if m.label not in self._ended]
         for member in spared:
             await self.leave(member.label)
-            left = max(0, round(typical) - _tokens(self._ended[member.label]))
-            tokens += left
-            if not member.provider.local:
-                saved += left * (member.info.completion_price or 0)
-        run.spared = len(spared)
-        names = ", ".join(member.label for member in spared)
-        run.notes.append(
-            f"{agreeing} of {len(members)} agree, so {names} "
-            f"{'was' if len(spared) == 1 else 'were'} stopped: about {tokens:,} tokens"
-            f"{f' or ${saved:.4f}' if saved else ''} saved."
-        )
+        note_saved(self._run, agreeing, spared, self._ended)
 
     async def _cut(self, pending: set[asyncio.Task[None]]) -> None:
         """The deadline: what the members have said so far counts, and is marked."""
@@ -243,12 +248,6 @@ def _ending(label: str, answer: Answer) -> MemberFinished | MemberFailed:
     if answer.failure is not None:
         return MemberFailed(member=label, answer=answer, failure=answer.failure)
     return MemberFinished(member=label, answer=answer)
-
-
-def _tokens(answer: Answer) -> int:
-    if answer.usage is not None:
-        return answer.usage.completion_tokens
-    return tokens_in(answer.text + answer.reasoning)
 
 
 async def cancel(tasks: set[asyncio.Task[None]]) -> None:

@@ -13,9 +13,10 @@ import msgspec
 from nbfuse.core.call import Message
 from nbfuse.core.errors import BudgetError, ConfigError, PrivacyError, PromptError
 from nbfuse.core.errors import did_you_mean as near
+from nbfuse.core.families import family
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.pictures import data_url
-from nbfuse.core.pool import Pool, expand, family, labels
+from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Answer, Price
 from nbfuse.fusion.parts import split
 from nbfuse.fusion.sandbox import check_sandbox
@@ -26,11 +27,11 @@ from nbfuse.providers.registry import Target, resolve
 
 # Tokens of an answer for the estimate: a short one, and a long one where no limit is set.
 SHORT_ANSWER, LONG_ANSWER = 150, 1500
-# What the judge writes at most in a verdict; low and high in each mode.
-VERDICT = 600
-JUDGE_WRITES = {"best-of": (150, VERDICT), "merge": (500, 2500), "debate": (150, VERDICT)}
+# What the judge writes: at most in a verdict; low and high in an analysis or a merged answer.
+VERDICT, MERGE_WRITES = 600, (500, 2500)
 CHARACTERS_PER_TOKEN = 4
-MOST_ROUNDS = 2  # of a debate: more drift (Du et al. 2023; arXiv:2508.17536)
+MOST_ROUNDS = 2  # of a debate
+ASKED_FIRST = 2  # members, in mode auto
 PICTURE = 1500  # tokens of a picture, of which each vendor has its own count
 SEEING = (
     "Name one that can: for instance openrouter:openai/gpt-5, or a local model after nbfuse pull "
@@ -68,6 +69,14 @@ class Plan(NamedTuple):
     def judge(self) -> Member:
         """The first judge, which also analyses and writes."""
         return self.judges[0]
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The places of the members in the order in which they are asked."""
+        places = range(len(self.members))
+        if not self.pool.local_first:
+            return tuple(places)
+        return tuple(sorted(places, key=lambda place: not self.members[place].provider.local))
 
     def messages(self, text: str) -> tuple[Message, ...]:
         """What a member is sent to ask it `text`."""
@@ -248,8 +257,15 @@ def _estimate(plan: Plan, checks: bool) -> Price:
     asked += PICTURE * len(plan.images)
     short, long = SHORT_ANSWER, plan.pool.max_tokens or LONG_ANSWER
     short, count = min(short, long), len(plan.members)
-    judge_low, judge_high = JUDGE_WRITES[plan.pool.mode]
-    bills = [(m, asked, short, asked, long) for m in plan.members if m.label not in plan.given]
+    judge_low, judge_high = MERGE_WRITES
+    sure = [plan.members[place] for place in plan.order]
+    if plan.pool.mode == "auto":  # the others are asked only if these disagree
+        sure = sure[:ASKED_FIRST]
+    bills = [
+        (m, asked if m in sure else 0, short if m in sure else 0, asked, long)
+        for m in plan.members
+        if m.label not in plan.given
+    ]
     if plan.pool.mode == "debate":  # in each round everybody reads the others and answers again
         again = [(m, 0, 0, asked + count * long, long) for m in plan.members]
         bills += again * (1 + checks * (MOST_ROUNDS - 1))

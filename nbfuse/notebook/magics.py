@@ -38,6 +38,7 @@ def parser() -> Parser:
     made.stray = "The prompt goes below the line, options on it."
     add_run_options(made)
     made.add_argument("-o", "--out", metavar="NAME", help="variable that gets the result")
+    made.add_argument("--strict", action="store_true", help="an error, if nobody answers")
     made.add_argument("-q", "--quiet", action="store_true", help="show nothing")
     made.add_argument("--tools", metavar="F,G", help="functions of yours that models may call")
     made.add_argument("--raw", action="store_true", help="leave {{ name }} in the prompt as it is")
@@ -78,10 +79,11 @@ class Fuse(Magics):
         %%fuse [options]
         What is 12 + 30, and what is the capital of {{ country }}?
 
-        Options: -p POOL, -m MODELS, -j JUDGE, --mode best-of|merge|debate, -o NAME, -q,
-        --answer KIND, --quorum N, --deadline S, --max-tokens N, --temperature T, --seed N,
-        --tools F,G, --image X, --dry-run, --raw. The result is the cell's value. A last line of
-        ";" alone hides it. %fuse --help tells more about the options, %fuse help about commands.
+        Options: -p POOL, -m MODELS, -j JUDGE, --judges A,B, --mode best-of|merge|debate|auto,
+        --local-first, --check, --answer KIND, --run, --quorum N, --deadline S, --max-tokens N,
+        --temperature T, --seed N, --tools F,G, --image X, -o NAME, -q, --strict, --dry-run, --raw.
+        The result is the cell's value. A last line of ";" alone hides it. %fuse --help tells more
+        about the options, %fuse help about commands.
         """
         words = _words(line)
         if cell is None and words[:1] != ["rejudge"]:
@@ -120,7 +122,7 @@ class Fuse(Magics):
             self._pool_named = True
             print(report.pool_line(pool, reason))
         events = functools.partial(stream, prompt, pool, tools=tools, images=images)
-        return self.session.run(events, out, options.quiet or hidden)
+        return self.session.run(events, out, options.quiet or hidden, options.strict)
 
     def _judge_again(self, words: list[str]) -> FusionResult | None:
         """`%fuse rejudge`: the answers of the last run, or of the one named, judged anew."""

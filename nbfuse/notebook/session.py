@@ -14,7 +14,7 @@ from typing import Protocol
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
-from nbfuse.core.errors import Stopped
+from nbfuse.core.errors import NoAnswerError, Stopped
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook.runner import interrupts_call, runner
@@ -54,16 +54,22 @@ class Session:
         self._views: deque[LiveView] = deque()
 
     def run(
-        self, events: Callable[..., AsyncGenerator[Event]], out: str | None, quiet: bool
+        self,
+        events: Callable[..., AsyncGenerator[Event]],
+        out: str | None,
+        quiet: bool,
+        strict: bool = False,
     ) -> FusionResult | None:
         """The result of a run, which is shown while it happens; raises what the run raises.
 
-        `events` takes `stop` and `skip`, as `nbfuse.stream` does. Raises `Stopped`.
+        `events` takes `stop` and `skip`, as `nbfuse.stream` does. Raises `Stopped`, and where
+        nobody answers `NoAnswerError` only if it is `strict`: the result says why, and cells that
+        follow may do without.
         """
         view: View | None = None
         heard: deque[Event] = deque()  # filled by the loop's thread, emptied by this one
         stop, skip = asyncio.Event(), asyncio.Queue[str]()
-        drawn = not quiet
+        drawn, raising = not quiet, True
 
         def tick() -> None:
             nonlocal view, drawn
@@ -87,11 +93,15 @@ class Session:
                 runner.run(_listen(events(stop=stop, skip=skip), heard, results), tick)
             except KeyboardInterrupt:
                 pass  # it was told to stop and did not
+            except NoAnswerError:
+                if strict:
+                    raise
+                raising = False
             finally:
                 result = results[0] if results else None
                 self._keep(result, out)
                 on_screen = self._finish(view, heard, result) or quiet
-                if result is not None and result.status != "complete" and not on_screen:
+                if raising and result and result.status != "complete" and not on_screen:
                     self.show(result)  # an error follows, and what has arrived is worth seeing
                 self._on_screen = result if on_screen else None
         if pressed:

@@ -16,7 +16,16 @@ from nbfuse.core.types import Answer, FusionResult
 from nbfuse.fusion.plan import CHARACTERS_PER_TOKEN, tokens_in
 
 State = Literal[
-    "waiting", "thinking", "writing", "complete", "cut off", "partial", "failed", "late", "stopped"
+    "waiting",
+    "thinking",
+    "writing",
+    "complete",
+    "cut off",
+    "partial",
+    "failed",
+    "late",
+    "stopped",
+    "not asked",
 ]
 RUNNING = ("waiting", "thinking", "writing")
 WORK = {
@@ -189,7 +198,9 @@ class Board:
 
     def _end(self, answer: Answer) -> None:
         member, failure = self._by_name[answer.member], answer.failure
-        late = not answer.judged and failure is None and answer.status != "stopped"
+        late = (
+            not answer.judged and failure is None and answer.status not in ("stopped", "not asked")
+        )
         member.state = "late" if late else answer.status
         member.begun, member.end = answer.begun_s, answer.begun_s + answer.seconds
         if answer.first_token_s is not None:

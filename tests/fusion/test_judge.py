@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Callable
 
 import pytest
+from asking import QUESTION, members, pool, run, seen
 from lookalike import Fail, LookAlike, Say, letter_of, verdict, wanted
 
-from nbfuse import FusionResult, Pool, fuse
+from nbfuse import FusionResult, fuse
 from nbfuse.core.call import TokenLogprob
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.measured import JudgeRecord, Measured, Share
 from nbfuse.core.types import Answer
-from nbfuse.fusion import engine
 from nbfuse.fusion.appeals import TAKEN_OUT, find_appeal, without_appeals
 from nbfuse.fusion.candidates import candidates, shuffled
 from nbfuse.fusion.rubric import letter_shares
 
 CITIES = {"a": "Rome", "b": "It is Paris", "c": "Lyon, I would say"}
-QUESTION = "What is the capital of France?"
-
-
-def pool(*names: str, **settings: object) -> Pool:
-    given = {"judge": "openrouter:v/judge", "seed": 1, "quorum": len(names), **settings}
-    return Pool(members=tuple(f"openrouter:v/{name}" for name in names), **given)
-
-
-def run(asked: Pool, prompt: str = QUESTION, **more: object) -> FusionResult:
-    async def last() -> FusionResult:
-        async for event in engine.stream(prompt, asked, **more):
-            result = getattr(event, "result", None)
-        return result
-
-    return asyncio.run(last())
-
-
-def members(server: LookAlike, **answers: str) -> None:
-    server.models |= {f"v/{name}": Say(text) for name, text in answers.items()}
-
-
-def seen(body: dict) -> list[str]:
-    """The candidates of a judge's prompt, in their order."""
-    prompt = body["messages"][1]["content"]
-    return re.findall(r"<<<(\w{8})\n(.*?)\n\1>>>", prompt, re.DOTALL)
 
 
 def always_first(body: dict) -> Say:

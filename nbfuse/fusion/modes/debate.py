@@ -19,7 +19,7 @@ from nbfuse.fusion.argue import Dispute, challenge, same
 from nbfuse.fusion.candidates import Candidate, candidate, candidates, shuffled
 from nbfuse.fusion.judge import ballot_of, decide
 from nbfuse.fusion.modes.outcome import Outcome, agreed
-from nbfuse.fusion.plan import JUDGE_WRITES, MOST_ROUNDS, tokens_in
+from nbfuse.fusion.plan import MERGE_WRITES, MOST_ROUNDS, tokens_in
 from nbfuse.fusion.poll import count, minority
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.vote import alike, run_code
@@ -73,7 +73,7 @@ async def _dispute(run: Run, first: Sequence[Candidate]) -> Dispute | None:
     if groups is not None or run.plan.judge.info.form != "full":
         leaders = _distinct(first) if groups is None else [first[group[0]] for group in groups]
         return Dispute(shuffled(leaders, run.shuffle_seed(), run.tag()))
-    ballot = squeezed(run, ballot_of(run, first), JUDGE_WRITES["merge"][1])
+    ballot = squeezed(run, ballot_of(run, first), MERGE_WRITES[1])
     try:
         run.analysis = named(await analyse(run, ballot), ballot)
     except ModelError as error:

@@ -21,7 +21,7 @@ from nbfuse.fusion.fallback import fall_back
 from nbfuse.fusion.gate import let_through
 from nbfuse.fusion.judge import ballot_of, decide, decide_compactly
 from nbfuse.fusion.modes.outcome import Outcome, agreed
-from nbfuse.fusion.plan import JUDGE_WRITES, tokens_in
+from nbfuse.fusion.plan import MERGE_WRITES, tokens_in
 from nbfuse.fusion.provenance import provenance
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.window import squeezed
@@ -35,7 +35,7 @@ candidate unless the request asks for more. Don't mention candidates, letters or
 the answer itself."""
 
 GO_ON = "You were cut off. Go on exactly where you stopped; repeat nothing."
-WRITES = JUDGE_WRITES["merge"][1]
+WRITES = MERGE_WRITES[1]
 
 
 async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:

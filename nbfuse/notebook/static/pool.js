@@ -13,6 +13,7 @@ const MODE_HELP = {
   "best-of": "the best answer, word for word",
   merge: "one answer written from all",
   debate: "they challenge each other, then the judge decides",
+  auto: "two first, more only if they disagree",
 };
 let pools = 0;
 

@@ -31,7 +31,7 @@ function timelineRows(store) {
     const end = member.end ?? now;
     const kind = ["failed", "partial"].includes(member.state)
       ? "failed"
-      : ["late", "stopped"].includes(member.state)
+      : ["late", "stopped", "not asked"].includes(member.state)
         ? "late"
         : "member";
     const rate = store.rate(i);

@@ -2,7 +2,7 @@
 
 const SIGNS = {
   waiting: "○", thinking: "◌", writing: "●", complete: "✓", "cut off": "✂", partial: "✕",
-  failed: "✕", late: "◷", stopped: "■",
+  failed: "✕", late: "◷", stopped: "■", "not asked": "○",
 };
 const NEAR_END = 24; // pixels from the end of a text at which one is still reading along
 const PACE_MS = 160; // from one drawing of growing texts to the next: each is laid out anew
