@@ -1,0 +1,114 @@
+"""Votes over answers that are there, folds, and whose judge has earned its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nbfuse.core.measured import ENOUGH, JudgeRecord
+from nbfuse.core.types import Answer, AnswerKind, FusionResult
+from nbfuse.evaluation.grading import RIGHT
+from nbfuse.evaluation.questions import Question, digest
+from nbfuse.fusion.agreement import compare
+
+FOLDS = 5
+
+
+class Case(NamedTuple):
+    """One question in one pool: what its members said and it came to, with marks from 0 to 1.
+
+    `kind` is how answers are graded, and so the best that a vote can compare them by.
+    """
+
+    question: Question
+    kind: AnswerKind
+    answers: tuple[Answer, ...]
+    marks: tuple[float, ...]
+    result: FusionResult
+    mark: float
+
+    @property
+    def judged(self) -> bool:
+        """Whether the members disputed it, and the judge has decided."""
+        return self.result.verdict.decided_by in ("judge", "merge")
+
+    def mark_of(self, answer: Answer | None) -> float:
+        """The mark of one of its answers; nobody's answer is wrong."""
+        if answer is None:
+            return 0.0
+        return next(
+            mark
+            for a, mark in zip(self.answers, self.marks, strict=True)
+            if a.member == answer.member
+        )
+
+    def answer_of(self, member: str) -> Answer:
+        """What a member said."""
+        return next(answer for answer in self.answers if answer.member == member)
+
+
+def vote(answers: Sequence[Answer], kind: AnswerKind | None, anchor: str) -> Answer | None:
+    """The plurality's answer, ties going to the anchor's group, else to the first; None for none.
+
+    Where nothing can be compared, the anchor's, else the first.
+    """
+    usable = {answer.member: answer for answer in answers if answer.usable}
+    if not usable:
+        return None
+    found = compare(list(usable.values()), kind, anchor)
+    group = found.groups[0] if found is not None else tuple(usable)
+    return usable[anchor if anchor in group else group[0]]
+
+
+def fold_of(question: Question, seed: int) -> int:
+    """Which of the folds a question is in: a hash of its id, the same in every evaluation."""
+    return int(digest(str(seed), question.id), 16) % FOLDS
+
+
+def best_members(
+    cases: Sequence[Case], names: Sequence[str], anchor: str, seed: int
+) -> tuple[str, ...]:
+    """For each fold the member that did best on the other ones; ties go to the anchor."""
+
+    def best(fold: int) -> str:
+        others = [case for case in cases if fold_of(case.question, seed) != fold]
+        return best_of(others, names, anchor)
+
+    return tuple(map(best, range(FOLDS)))
+
+
+def best_of(cases: Sequence[Case], names: Sequence[str], anchor: str) -> str:
+    """The member that did best on these questions; ties go to the anchor, else to the first."""
+    sums = [sum(case.marks[i] for case in cases) for i in range(len(names))]
+    leading = [name for name, total in zip(names, sums, strict=True) if total == max(sums)]
+    return anchor if anchor in leading else leading[0]
+
+
+def record(cases: Sequence[Case], pool_kind: AnswerKind | None, best: Sequence[str], seed: int
+) -> JudgeRecord:  # fmt: skip
+    """How the judge did where it has decided, and how the anchored vote would have.
+
+    The vote compares as the pool does (by `pool_kind`), since it is to stand in for the judge.
+    """
+    judged = [case for case in cases if case.judged]
+    votes = [
+        case.mark_of(vote(case.answers, pool_kind, best[fold_of(case.question, seed)]))
+        for case in judged
+    ]
+    return JudgeRecord(
+        right=sum(case.mark >= RIGHT for case in judged),
+        vote_right=sum(mark >= RIGHT for mark in votes),
+        asked=len(judged),
+    )
+
+
+def trusted(cases: Sequence[Case], pool_kind: AnswerKind | None, best: Sequence[str], seed: int
+) -> tuple[bool, ...]:  # fmt: skip
+    """For each fold, whether the judge may decide: not where a vote did as well on the others."""
+
+    def earned(fold: int) -> bool:
+        others = [case for case in cases if fold_of(case.question, seed) != fold]
+        found = record(others, pool_kind, best, seed)
+        return found.asked < ENOUGH or found.right > found.vote_right
+
+    return tuple(map(earned, range(FOLDS)))
