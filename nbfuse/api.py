@@ -158,7 +158,7 @@ def _listened(
     measured = None
     with contextlib.suppress(LedgerError):  # a run does without
         measured = Ledger().measured(pool)
-    events = engine.stream(prompt, pool, stop, skip, tools, images, given, measured)
+    events = engine.stream(prompt, pool, stop, skip, tools, images, given, measured=measured)
     return recorded(events, Ledger(), kept.days)
 
 

@@ -52,6 +52,8 @@ class _Fused(msgspec.Struct, frozen=True, tag="fused"):
 _Line = _Head | _Said | _Fused
 
 
+_BEGIN = b'{"type":"evaluation"'  # of every journal
+
 # What bounds a run, and changes no answer that was given.
 _LIMITS = frozenset(("name", "budget", "deadline_s", "local_only", "grace_s", "quorum"))
 
@@ -88,12 +90,16 @@ class Journal:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lines = _whole_lines(path)
-            self._read(lines, head)
-            self._file = path.open("ab")
+            data = path.read_bytes() if path.exists() else b""
+            whole = data[: data.rfind(b"\n") + 1]
+            if not whole and not _BEGIN.startswith(data[: len(_BEGIN)]):
+                raise ConfigError(f"{path} is not the journal of an evaluation.", ANOTHER)
+            self._read(whole.splitlines(), head)
+            self._file = path.open("ab")  # only now: a file of something else is left alone
+            self._file.truncate(len(whole))
         except OSError as error:
             raise ConfigError(f"{path} can't be opened: {error}.", "Give another file.") from error
-        if not lines:
+        if not whole:
             self._write(head)
 
     def keep_answer(self, question: str, voice: str, answer: Answer) -> None:
@@ -129,7 +135,9 @@ class Journal:
                 found = msgspec.json.decode(line, type=_Line)
             except msgspec.MsgspecError as error:
                 raise ConfigError(
-                    f"{self.path}, line {number} is not of a journal: {error}.", ANOTHER
+                    f"{self.path} is not the journal of an evaluation, or it is broken: "
+                    f"line {number}: {error}.",
+                    ANOTHER,
                 ) from error
             if (number == 1) is not isinstance(found, _Head):
                 raise ConfigError(f"{self.path} is not the journal of an evaluation.", ANOTHER)
@@ -169,17 +177,3 @@ class Journal:
         if told:
             what = "; ".join(dict.fromkeys(told))
             raise ConfigError(f"{self.path} is of another evaluation: {what}.", ANOTHER)
-
-
-def _whole_lines(path: Path) -> list[bytes]:
-    """The lines of the file; what was cut off at its end is taken away."""
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    end = data.rfind(b"\n") + 1
-    if end < len(data):
-        if not end and not data.startswith(b'{"type":"evaluation"'):
-            raise ConfigError(f"{path} is not the journal of an evaluation.", ANOTHER)
-        with path.open("r+b") as file:
-            file.truncate(end)
-    return data[:end].splitlines()

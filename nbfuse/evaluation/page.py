@@ -12,7 +12,7 @@ from nbfuse.core.clean import clean
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.plot import described, plot
 from nbfuse.evaluation.report import HEADS, WORDS, facts, row, title
-from nbfuse.evaluation.results import BEST_SINGLE, FUSED, PoolReport
+from nbfuse.evaluation.results import FUSED, PoolReport
 from nbfuse.render.model import root, say
 
 MOST_SHOWN, LONGEST_TEXT = 20, 300  # questions that fusing broke; characters of a text
@@ -63,7 +63,7 @@ def _changed(evaluation: Evaluation, report: PoolReport, ids: tuple[str, ...], h
     said = {(o.question, o.arm): o for o in evaluation.outcomes if o.pool == report.pool}
     items = []
     for name in ids[:MOST_SHOWN]:
-        single, fused = said[name, BEST_SINGLE], said[name, FUSED]
+        single, fused = said[name, report.best], said[name, FUSED]
         reference = (
             f" (reference: {_short(asked[name].reference)})" if asked[name].reference else ""
         )

@@ -100,14 +100,18 @@ def _from_file(path: Path) -> list[Row]:
             f"{path} can't be read: {error}.", "Give a CSV or JSON-lines file in UTF-8."
         ) from error
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json") or text.lstrip().startswith("{"):
-        return [_object(line, i, path) for i, line in enumerate(text.splitlines(), 1) if line]
+        return [
+            _object(line, i, path) for i, line in enumerate(text.split("\n"), 1) if line.strip()
+        ]
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         rows: list[Row] = [dict(row) for row in reader]
     except csv.Error as error:
-        raise ConfigError(f"{path}, line {reader.line_num}: {error}.", "Mend that line.") from error
+        raise ConfigError(
+            f"{path}, line {reader.reader.line_num}: {error}.", "Mend that line."
+        ) from error
     ragged = next((i for i, row in enumerate(rows, 1) if None in row), None)
     if ragged is not None:
         raise ConfigError(

@@ -11,7 +11,7 @@ from nbfuse.evaluation.summary import points
 from nbfuse.render.markdown import harmless
 from nbfuse.render.table import price, seconds
 
-HEADS = ("arm", "right", "95 %", "against best single", "p", "price each", "price", "p50", "p95")
+HEADS = ("arm", "right", "95 %", "against best member", "p", "price each", "price", "p50", "p95")
 WORDS = ("arm",)  # columns of words: the others are figures
 
 
@@ -77,7 +77,7 @@ def facts(report: PoolReport) -> list[str]:
     asked = report.arms[0].asked
     lines = [
         f"Fusing turned {_share(len(report.mended), asked)} from wrong to right and "
-        f"{_share(len(report.broken), asked)} from right to wrong, against the best single model.",
+        f"{_share(len(report.broken), asked)} from right to wrong, against {report.best} alone.",
         f"The judge decided {_share(report.judged, asked)}.",
         f"Stopping early and agreeing save {report.spared} of {report.calls} calls.",
     ]
@@ -90,8 +90,9 @@ def facts(report: PoolReport) -> list[str]:
     if looked and not named:
         lines.append(f"No bias of the judge was found ({'; '.join(map(str, looked))}).")
     lines += [
-        f"{BEST_SINGLE} and anchors are chosen on other questions than those they are tried on; "
-        f"on all of them it is {report.best}.",
+        f"Best member is {report.best}. {BEST_SINGLE}, and the anchor of the anchored vote, are "
+        "chosen on other questions than those they are tried on; against that fusing gains "
+        f"{points(report.out_of_fold)}.",
         *_self_panel(report),
         f"{PLAIN_VOTE} counts members alike; intervals of differences are bootstrapped over "
         "questions, p is McNemar's.",
@@ -102,7 +103,7 @@ def facts(report: PoolReport) -> list[str]:
 def _self_panel(report: PoolReport) -> list[str]:
     if report.arm(SELF_PANEL) is None:
         return []
-    return [f"{SELF_PANEL} is a vote of {report.samples} samples of the best single model."]
+    return [f"{SELF_PANEL} is a vote of {report.samples} samples of {report.best}."]
 
 
 def _share(count: int, asked: int) -> str:

@@ -36,7 +36,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """An arm over all graded questions: its accuracy with Wilson's interval, cost and latency.
 
-    `versus` is its difference from the best single model on the same questions.
+    `versus` is its difference from the pool's best member on the same questions, None for that one.
     """
 
     arm: str
@@ -73,11 +73,11 @@ class Bias(msgspec.Struct, frozen=True, kw_only=True):
 class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     """How one pool did.
 
-    `best` is the single model to use alone, chosen on all questions; the arm `best single` is
-    chosen out of fold. `broken` are questions that fusing turned from right to wrong, `mended`
-    those that it turned from wrong to right. `spared` are calls that stopping early and agreeing
-    save, of `calls`; of the judge's comparisons `asked_twice` were made in both orders, and `flips`
-    of them came out otherwise in the other one.
+    `best` is the member that did best on all questions; the arm `best single` is chosen out of
+    fold, and `out_of_fold` is what fusing gains over that. `broken` are questions that `best` had
+    right and fusing made wrong, `mended` the reverse. `spared` are calls that stopping early and
+    agreeing save, of `calls`; of the judge's comparisons `asked_twice` were made in both orders,
+    and `flips` of them came out otherwise in the other one.
     """
 
     pool: str
@@ -87,6 +87,7 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     best: str
     samples: int
+    out_of_fold: Difference
     arms: tuple[Arm, ...]
     broken: tuple[str, ...]
     mended: tuple[str, ...]

@@ -30,8 +30,13 @@ def pool_report(
     for outcome in outcomes:
         by_arm.setdefault(outcome.arm, []).append(outcome)
     marks = {arm: {o.question: o.mark or 0.0 for o in those} for arm, those in by_arm.items()}
-    arms = tuple(_arm(arm, those, marks, choices.seed) for arm, those in by_arm.items())
-    fused, single = marks[FUSED], marks[BEST_SINGLE]
+    fused, single = marks[FUSED], marks[choices.overall]
+    arms = tuple(
+        _arm(arm, those, marks[arm], marks[choices.overall] if arm != choices.overall else None,
+             choices.seed)
+        for arm, those in by_arm.items()
+    )  # fmt: skip
+    out_of_fold = paired(list(fused.values()), list(marks[BEST_SINGLE].values()), choices.seed)
     verdicts = [case.result.verdict for case in cases]
     anchor = panel.plan.anchor.label
     return PoolReport(
@@ -41,6 +46,7 @@ def pool_report(
         judge=panel.plan.judge.spec,
         mode=panel.pool.mode,
         best=choices.overall,
+        out_of_fold=out_of_fold,
         samples=samples,
         arms=arms,
         broken=tuple(q for q in fused if fused[q] < RIGHT <= single[q]),
@@ -52,27 +58,31 @@ def pool_report(
         asked_twice=sum(verdict.asked_twice for verdict in verdicts),
         biases=biases.find(cases),
         measured=_measured(panel, cases, choices),
-        sentence=sentence(arms, choices.overall, panel.name if among > 1 else "", among),
+        sentence=sentence(
+            arms, choices.overall, out_of_fold, panel.name if among > 1 else "", among
+        ),
     )
 
 
 def _arm(
-    arm: str, those: Sequence[Outcome], marks: Mapping[str, Mapping[str, float]], seed: int
+    arm: str,
+    those: Sequence[Outcome],
+    mine: Mapping[str, float],
+    best: Mapping[str, float] | None,
+    seed: int,
 ) -> Arm:
-    mine, single = marks[arm], marks[BEST_SINGLE]
     low, high = wilson(sum(mine.values()), len(mine))
     costs = [outcome.cost for outcome in those]
     known = [cost for cost in costs if cost is not None]
     total = sum(known, Decimal(0)) if len(known) == len(costs) else None
     times = [outcome.seconds for outcome in those]
-    versus = paired(list(mine.values()), [single[q] for q in mine], seed)
     return Arm(
         arm=arm,
         asked=len(mine),
         accuracy=statistics.fmean(mine.values()),
         low=low,
         high=high,
-        versus=None if arm == BEST_SINGLE else versus,
+        versus=None if best is None else paired(list(mine.values()), list(best.values()), seed),
         mean_cost=None if total is None else total / len(those),
         total_cost=total,
         p50_s=percentile(times, 0.5),
@@ -81,26 +91,32 @@ def _arm(
     )
 
 
-def sentence(arms: Sequence[Arm], best: str, pool: str = "", among: int = 1) -> str:
+def sentence(
+    arms: Sequence[Arm], best: str, out_of_fold: Difference, pool: str = "", among: int = 1
+) -> str:
     """What the evaluation comes to; `pool` is named where there are several (`among`).
 
-    A difference counts where its interval leaves out zero and McNemar's exact test agrees: with few
-    questions the bootstrap's interval is too narrow. Of several pools each has to pass a stricter
-    test (Bonferroni), since the luckiest would be looked at.
+    Fusion is compared with the member that did best on all questions, which flatters that member,
+    and with the one chosen out of fold, which flatters fusion where members are alike; what is
+    claimed has to hold for both, and the smaller of the two is said. A difference counts where its
+    interval leaves out zero and McNemar's exact test agrees: with few questions the bootstrap's
+    interval is too narrow. Of several pools each has to pass a stricter test (Bonferroni), since
+    the luckiest would be looked at.
     """
     found = {arm.arm: arm for arm in arms}
-    fused, single = found[FUSED], found[BEST_SINGLE]
-    versus = fused.versus
-    fusion = f"Fusion with {pool}" if pool else "Fusion"
-    if versus is not None and versus.p < (1 - LEVEL) / among:
-        if versus.low > 0:
-            return (
-                f"{fusion} beats your best single model by {points(versus)}{_price(fused, single)}"
-            )
-        if versus.high < 0:
-            return f"{fusion} is worse here by {points(versus, -1)}: use {best} alone"
-    here = f"{fusion.removeprefix('Fusion ')} " if pool else ""
-    return f"No evidence that fusion {here}helps here: use {best} alone"
+    fused, single = found[FUSED], found[best]
+    assert fused.versus is not None
+    both = (fused.versus, out_of_fold)
+    least = min(both, key=lambda versus: abs(versus.mean))
+    sure = all(versus.p < (1 - LEVEL) / among for versus in both)
+    if sure and all(versus.low > 0 for versus in both):
+        named = f"Fusion with {pool}" if pool else "Fusion"
+        return f"{named} beats your best single model by {points(least)}{_price(fused, single)}"
+    if sure and all(versus.high < 0 for versus in both):
+        named = f"Fusion with {pool}" if pool else "Fusion"
+        return f"{named} is worse here by {points(least, -1)}: use {best} alone"
+    named = f"fusion with {pool}" if pool else "fusion"
+    return f"No evidence that {named} helps here: use {best} alone"
 
 
 def verdict_of(reports: Sequence[PoolReport]) -> str:
