@@ -90,9 +90,9 @@ def facts(report: PoolReport) -> list[str]:
     if looked and not named:
         lines.append(f"No bias of the judge was found ({'; '.join(map(str, looked))}).")
     lines += [
-        f"Best member is {report.best}. {BEST_SINGLE}, and the anchor of the anchored vote, are "
-        "chosen on other questions than those they are tried on; against that fusing gains "
-        f"{points(report.out_of_fold)}.",
+        f"Best on all questions is {report.best}. Out of fold, as {BEST_SINGLE} and the anchor of "
+        "the anchored vote are chosen, it is the pool's anchor unless another is better by a "
+        f"standard error; against that fusing gains {points(report.out_of_fold)}.",
         *_self_panel(report),
         f"{PLAIN_VOTE} counts members alike; intervals of differences are bootstrapped over "
         "questions, p is McNemar's.",

@@ -17,8 +17,6 @@ import nbfuse
 from nbfuse import Evaluation, Pool, from_json, to_json
 from nbfuse.core.errors import BudgetError, ConfigError, NoAnswerError
 from nbfuse.evaluation.results import (
-    ANCHORED_VOTE,
-    BEST_SINGLE,
     FUSED,
     PLAIN_VOTE,
     SELF_PANEL,
@@ -409,24 +407,6 @@ def test_so_many_questions_are_asked_at_once_and_no_more(server: LookAlike) -> N
     server.models["v/a"] = server.models["v/b"] = server.models["v/c"] = slow
     run(panels.table(12), pool, concurrency=2)
     assert 3 < most <= 8  # two questions, three members each; or four samples of one, twice
-
-
-# --- out of fold ------------------------------------------------------------------------------
-
-
-def test_the_best_single_is_chosen_on_other_questions(server: LookAlike) -> None:
-    from nbfuse.evaluation.votes import fold_of
-
-    found = run(panels.table(20), panels.three(server))
-    folds = {question.id: fold_of(question, 0) for question in found.questions}
-    marks = {(o.question, o.arm): o.mark for o in found.outcomes}
-    for outcome in found.outcomes:
-        if outcome.arm in (BEST_SINGLE,):
-            others = [q for q in folds if folds[q] != folds[outcome.question]]
-            sums = {name: sum(marks[q, name] for q in others) for name in "abc"}
-            assert sums[outcome.by] == max(sums.values())
-            assert outcome.mark == marks[outcome.question, outcome.by]
-    assert found.pools[0].arm(ANCHORED_VOTE) is not None
 
 
 # --- what comes back --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from nbfuse.core.types import Answer, FusionResult, Verdict
 from nbfuse.evaluation import biases
 from nbfuse.evaluation.questions import Question
 from nbfuse.evaluation.results import ANCHORED_VOTE, FUSED, GUARDED, PoolReport
-from nbfuse.evaluation.votes import Case, fold_of, record, trusted, vote
+from nbfuse.evaluation.votes import Case, best_members, fold_of, record, trusted, vote
 
 COUNT = 60
 
@@ -123,6 +123,27 @@ def test_a_judge_is_distrusted_only_on_enough_questions_of_other_folds() -> None
         c if fold_of(c.question, 0) == 3 else case(i, (0, 1, 0), 1) for i, c in enumerate(many)
     ]
     assert trusted(mixed, None, ("x",) * 5, 0)[3]
+
+
+def test_the_best_member_of_a_fold_is_chosen_on_the_others() -> None:
+    # y is right in fold 2 alone, z everywhere else, the anchor x nowhere
+    names = ("x", "y", "z")
+    cases = [case(i, (0, 0, 1), 2) for i in range(50)]
+    cases = [case(int(c.result.run), (0, 1, 0), 1) if fold_of(c.question, 0) == 2 else c
+             for c in cases]  # fmt: skip
+    chosen = best_members(cases, names, "x", 0)
+    assert chosen[2] == "z"  # although y is right in all of it
+    assert set(chosen) == {"z"}
+    elsewhere = [c for c in cases if fold_of(c.question, 0) == 2]
+    assert best_members(elsewhere, names, "x", 0)[2] == "x"  # nothing is known of the others
+    assert best_members(elsewhere, names, "x", 0)[1] == "y"
+
+
+def test_the_anchor_stays_where_nobody_is_clearly_better() -> None:
+    alike = [case(i, (0, 1, 0) if i % 2 else (1, 0, 0), 1) for i in range(90)]
+    assert best_members(alike, ("x", "y", "z"), "x", 0) == ("x",) * 5
+    better = [case(i, (0, 1, 0) if i % 9 < 7 else (1, 0, 0), 1) for i in range(90)]
+    assert best_members(better, ("x", "y", "z"), "x", 0) == ("y",) * 5
 
 
 def test_ties_of_a_vote_go_to_the_anchor() -> None:
