@@ -35,7 +35,7 @@ def plot(report: PoolReport) -> str | None:
                       verticalalignment="center")  # fmt: skip
     axes.set_xlabel(_axis(report))
     axes.set_ylabel("right, % (95 % interval)")
-    axes.margins(x=0.2)
+    axes.margins(x=0.2, y=0.12)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})
     return base64.b64encode(drawn.getvalue()).decode()
