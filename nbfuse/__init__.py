@@ -14,10 +14,13 @@ from nbfuse.core.types import Answer, FusionResult, from_json, to_json
 if typing.TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbfuse.evaluation.evaluate import evaluate
+    from nbfuse.evaluation.evaluation import Evaluation
     from nbfuse.notebook.pool_widget import PoolWidget
 
 __all__ = [
     "Answer",
+    "Evaluation",
     "FusionResult",
     "NbfuseError",
     "NoAnswerError",
@@ -26,6 +29,7 @@ __all__ = [
     "Stopped",
     "__version__",
     "allow_nested",
+    "evaluate",
     "from_json",
     "fuse",
     "load_ipython_extension",
@@ -43,6 +47,14 @@ def __getattr__(name: str) -> object:
         from nbfuse.notebook.pool_widget import PoolWidget
 
         return PoolWidget
+    if name == "evaluate":  # a package of its own, for whoever evaluates
+        from nbfuse.evaluation.evaluate import evaluate
+
+        return evaluate
+    if name == "Evaluation":
+        from nbfuse.evaluation.evaluation import Evaluation
+
+        return Evaluation
     raise AttributeError(f"module 'nbfuse' has no attribute {name!r}")
 
 

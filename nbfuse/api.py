@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -148,13 +149,16 @@ def _listened(
     """The events of a run, which the ledger hears too."""
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
-    events = engine.stream(prompt, pool, stop, skip, tools, images, given)
     kept = history()
     if not kept.on:
-        return events
+        return engine.stream(prompt, pool, stop, skip, tools, images, given)
     from nbfuse.ledger.ledger import Ledger
     from nbfuse.ledger.recorder import recorded
 
+    measured = None
+    with contextlib.suppress(LedgerError):  # a run does without
+        measured = Ledger().measured(pool)
+    events = engine.stream(prompt, pool, stop, skip, tools, images, given, measured=measured)
     return recorded(events, Ledger(), kept.days)
 
 

@@ -1,4 +1,4 @@
-"""The command line: `nbfuse demo`, `ask`, `models`, `history`, `doctor`.
+"""The command line: `nbfuse demo`, `ask`, `eval`, `models`, `history`, `doctor`.
 
 Exit codes: 0 done, 1 no answer or something missing, 2 wrong use, 130 interrupted.
 """
@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 
+from nbfuse import cli_eval
 from nbfuse._version import __version__
 from nbfuse.api import stream
 from nbfuse.core.errors import ConfigError, NbfuseError, NoAnswerError, PromptError
@@ -96,6 +97,7 @@ def parser() -> Parser:
     ask.add_argument("prompt", help="the question; - reads it from standard input")
     add_run_options(ask)
     ask.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    cli_eval.add_options(add("eval", cli_eval.run, "say whether fusing pays on your own questions"))
     pull = add("pull", _pull, "fetch the weights of a local model")
     pull.add_argument(
         "model",

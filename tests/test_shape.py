@@ -19,12 +19,12 @@ FLOORS = [
     {"providers", "local"},
     {"fusion"},
     {"config", "ledger"},
-    {"render", "api", "report", "written", "advice", "models"},
+    {"render", "api", "report", "written", "advice", "models", "evaluation"},
     {"options"},
-    {"notebook", "cli", "doctor", "demo", "__main__", "__init__"},
+    {"notebook", "cli", "cli_eval", "doctor", "demo", "__main__", "__init__"},
 ]
 HEAVY = ("httpx", "nh3", "markdown_it", "rich", "xllamacpp", "IPython", "keyring", "nbclient")
-HEAVY += ("anywidget", "pygments", "latex2mathml", "tomlkit")
+HEAVY += ("anywidget", "pygments", "latex2mathml", "tomlkit", "scipy", "numpy", "matplotlib")
 
 
 def imports(path: Path) -> set[str]:
@@ -92,7 +92,7 @@ def test_the_public_names_are_listed_and_sorted() -> None:
         for name, value in vars(nbfuse).items()
         if not name.startswith("_") and getattr(value, "__module__", "").startswith("nbfuse")
     }
-    assert public | {"PoolWidget", "__version__"} == set(nbfuse.__all__)
+    assert public | {"Evaluation", "PoolWidget", "__version__", "evaluate"} == set(nbfuse.__all__)
     assert list(nbfuse.__all__) == sorted(nbfuse.__all__)
     for name in nbfuse.__all__:
         assert getattr(nbfuse, name) is not None

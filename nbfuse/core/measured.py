@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+LEAST_WEIGHT = 0.1  # who is no better than chance says little, not nothing
 ENOUGH = 20  # questions below which a share says nothing that one could act on
 
 
@@ -51,7 +52,10 @@ class Measured(msgspec.Struct, frozen=True):
         if len(known) < len(shares):
             return (1.0,) * len(shares)
         odds = [math.log(share.rate / (1 - share.rate)) for share in known]
-        return tuple(max(0.01, one) for one in odds)  # who is mostly wrong says little, not no
+        # where some are mostly wrong, there are more than two answers to choose from: then the
+        # weakest is about at chance, and what counts is how far above it the others are
+        chance = min(0.0, *odds)
+        return tuple(max(LEAST_WEIGHT, one - chance) for one in odds)
 
 
 def agreement_class(groups: Sequence[int]) -> str:

@@ -34,6 +34,12 @@ MIGRATIONS = (
         run TEXT, member TEXT, vote TEXT, at TEXT, PRIMARY KEY (run, member, vote)
     );
     """,
+    """
+    CREATE TABLE measured (
+        questions TEXT, kind TEXT, pool TEXT, name TEXT, right INTEGER, vote_right INTEGER,
+        asked INTEGER, at TEXT, PRIMARY KEY (questions, kind, pool, name)
+    );
+    """,
 )
 
 

@@ -19,8 +19,11 @@ import msgspec
 from nbfuse.config import LONGEST_HISTORY
 from nbfuse.core.errors import LedgerError
 from nbfuse.core.events import RunPlanned
+from nbfuse.core.measured import Measured
+from nbfuse.core.pool import Pool
 from nbfuse.core.stamp import now
 from nbfuse.core.types import Answer, FusionResult, Verdict, from_json, to_json
+from nbfuse.ledger import measures
 from nbfuse.ledger.file import opened
 from nbfuse.paths import data_folder
 
@@ -188,6 +191,15 @@ class Ledger:
             return {}
         with opened(self.path) as file:
             return {row["spec"]: row["rate"] for row in file.execute(latest)}
+
+    def keep_measured(self, pool: Pool, measured: Measured, table: str) -> None:
+        """Note what an evaluation has shown of `pool` on the questions that `table` stands for."""
+        with opened(self.path) as file:
+            measures.keep(file, pool, measured, table)
+
+    def measured(self, pool: Pool) -> Measured:
+        """What all evaluations have shown of the models, the judge and the agreement of `pool`."""
+        return measures.read(self.path, pool)
 
     def clear(self, older_days: float = 0.0) -> int:
         """Forget all runs that began more than `older_days` ago; how many these were."""

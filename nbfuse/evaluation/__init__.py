@@ -1,0 +1,1 @@
+"""Whether fusing pays, measured on the user's own questions (`nbfuse.evaluate`)."""

@@ -1,0 +1,123 @@
+"""`nbfuse eval`, as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import panels
+import pytest
+from lookalike import LookAlike, Say
+
+
+def nbfuse(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nbfuse", "eval", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def arithmetic(path: Path) -> str:
+    lines = [f'{i},"What is {i} + {3 * i}?",{4 * i}' for i in range(1, 21)]
+    path.write_text("\n".join(["id,question,reference", *lines]))
+    return str(path)
+
+
+@pytest.mark.timeout(60)
+def test_the_tiny_pool_on_twenty_sums(tmp_path: Path) -> None:
+    done = nbfuse(arithmetic(tmp_path / "q.csv"), "-p", "tiny", "--out", str(tmp_path / "j"))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Pool tiny (best-of): tiny-calc, tiny-units, tiny-atlas; judge")
+    assert re.match(r"tiny-calc +(9\d|100)\.\d %", next(x for x in lines if x.startswith("tiny-c")))
+    # a specialist is asked in its own field: the others can add nothing
+    assert lines[-1] == "No evidence that fusion helps here: use tiny-calc alone."
+    again = nbfuse(str(tmp_path / "q.csv"), "-p", "tiny", "--out", str(tmp_path / "j"), "--json")
+    told = json.loads(again.stdout)
+    assert told["sentence"] == lines[-1].rstrip(".")
+    assert len(told["questions"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("missing.csv",), 2, "can't be read"),
+        (("q.csv", "-p", "tinny"), 2, "Did you mean tiny"),
+        (("q.csv", "--grade", "nothing"), 2, "MODULE:FUNCTION"),
+        (("q.csv", "--grade", "nothing:here"), 2, "can't be imported"),
+        (("q.csv", "--grade", "json:lods"), 2, "Did you mean load"),
+        (("q.csv", "-p", "tiny", "--concurrency", "0"), 2, "concurrency"),
+        (("q.csv", "-p", "tiny", "--out", "q.csv"), 2, "not the journal"),
+        (("q.csv", "--budgte", "1"), 2, "Did you mean --budget"),
+        ((), 2, "required: file"),
+    ],
+)
+def test_errors_are_two_lines(words: tuple[str, ...], code: int, said: str) -> None:
+    arithmetic(Path("q.csv"))
+    done = nbfuse(*words)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_grader_of_this_folder_and_several_pools(server: LookAlike) -> None:
+    panels.three(server, 6)
+    Path("q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in panels.table(6)))
+    Path("mine.py").write_text(
+        "def grade(answer, row):\n    return answer.endswith(f\" {row['reference']}\")\n"
+    )
+    Path("nbfuse.toml").write_text(
+        '[pools.two]\nmembers = ["openrouter:v/a", "openrouter:v/b"]\n'
+        'judge = "openrouter:v/judge"\n'
+        '[pools.three]\nmembers = ["openrouter:v/a", "openrouter:v/b", "openrouter:v/c"]\n'
+        'judge = "openrouter:v/judge"\n'
+    )
+    words = ("q.jsonl", "-p", "two", "-p", "three", "--answer", "number", "--grade", "mine:grade")
+    done = nbfuse(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Pool two (best-of): a, b;" in done.stdout
+    assert "Pool three (best-of): a, b, c;" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to another process there")
+@pytest.mark.parametrize("out", [True, False])
+def test_ctrl_c_says_how_to_go_on(server: LookAlike, tmp_path: Path, out: bool) -> None:
+    panels.three(server, 6)
+    usual = server.models["v/b"]
+    server.models["v/b"] = lambda body: (
+        Say("never", first_s=60) if panels.number(body) == 4 else usual(body)
+    )
+    Path("q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in panels.table(6)))
+    words = ["q.jsonl", "-m", "openrouter:v/a,openrouter:v/b", "-j", "openrouter:v/judge"]
+    words += ["--answer", "number", *(["--out", "j.jsonl"] if out else []), "--concurrency", "1"]
+    shell = subprocess.Popen(
+        [sys.executable, "-m", "nbfuse", "eval", *words], stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 20
+    while len(server.asked("v/b")) < 5 and time.monotonic() < end:
+        time.sleep(0.02)
+    shell.send_signal(signal.SIGINT)
+    _, said = shell.communicate(timeout=20)
+    assert shell.returncode == 130
+    assert "Traceback" not in said
+    if not out:
+        assert said == "Stopped. Nothing was kept: with --out FILE the next one can go on.\n"
+        return
+    assert (
+        said == "Stopped. What was answered is in j.jsonl: the same command goes on from there.\n"
+    )
+    server.models["v/b"] = usual
+    server.requests.clear()
+    done = nbfuse(*words)
+    assert done.returncode == 0
+    first = [body for body in server.asked("v/b") if "temperature" not in body]
+    assert [panels.number(body) for body in first] == [4, 5]
