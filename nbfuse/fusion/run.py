@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import time
 import typing
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -160,8 +159,8 @@ class Run:
         return self._random.randrange(2**31) if seed is None else seed
 
     def clock(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self.begun
+        """Seconds since the run began, by the clock of its loop, which a replay winds forward."""
+        return asyncio.get_running_loop().time() - self.begun
 
     def emit(self, event: Event) -> None:
         """Stamp an event and hand it to the readers."""
