@@ -6,15 +6,15 @@ No key, no network, no model: what is not in the recording is a `ReplayError` th
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from nbfuse.core.call import Call, Chunk
 from nbfuse.core.errors import ReplayError
 from nbfuse.core.virtual import VirtualLoop
 from nbfuse.providers.protocol import ModelInfo
-from nbfuse.providers.recording import HOPS, Called, Moment, TakenRun, Told, comparable
+from nbfuse.providers.recording import Called, TakenRun, Told, comparable
 from nbfuse.providers.registry import Target
+from nbfuse.providers.score import Score, notes_of
 
 
 class Player:
@@ -29,8 +29,10 @@ class Player:
     ) -> None:
         self.taken, self._missing = taken, missing
         self._left = list(taken.calls)
-        self.score = Score()
-        self.failed: asyncio.Future[ReplayError] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        self.score = Score(loop, notes_of(taken))
+        self.failed: asyncio.Future[ReplayError] = loop.create_future()
 
     def resolve(self, spec: str) -> Target:
         """Who answers a spec: the recording; raises `ReplayError` for one that was not asked."""
@@ -48,6 +50,7 @@ class Player:
         for one in self._left:
             if one.spec == spec and one.call == asked and not self._breaks_off(one):
                 self._left.remove(one)
+                self.score.did(one.begun)
                 return one
         if not self.failed.done() and not _reads_ahead(call):
             of_it = [one for one in self._left if one.spec == spec and not self._breaks_off(one)]
@@ -66,84 +69,6 @@ def _reads_ahead(call: Call) -> bool:
     return call.max_tokens == 1 and call.temperature == 0 and call.top_logprobs is None
 
 
-class Score:
-    """The moments of a recorded run, in their order, for whoever waits for one of them."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._begun, self._turn = self._loop.time(), 0
-        self._waiting: list[tuple[int, Moment, asyncio.Future[None]]] = []  # a heap
-        self._released: set[int] = set()  # whose turn it is, and who have not gone on yet
-        self._idle = HOPS  # turns since somebody was released
-        self._alarm: asyncio.TimerHandle | None = None
-
-    async def until(self, moment: Moment) -> None:
-        """Return at that moment, after all that came before it."""
-        if self._is_due(moment) and not self._is_behind(moment):
-            return
-        future = self._loop.create_future()
-        entry = (moment.seq, moment, future)
-        heapq.heappush(self._waiting, entry)
-        if self._idle >= HOPS:
-            self._arm()
-        try:
-            await future
-        finally:
-            self._released.discard(moment.seq)
-            if entry in self._waiting:  # it was cancelled
-                self._waiting.remove(entry)
-                heapq.heapify(self._waiting)
-
-    def _is_due(self, moment: Moment) -> bool:
-        # One turn early: who waits for members is to see at once what it saw at once, and never
-        # less; that it sees more at once changes nothing, since whom it stopped then never ends.
-        return moment.turn <= self._turn + 1
-
-    def _is_behind(self, moment: Moment) -> bool:
-        """Whether somebody else goes first."""
-        first = min(self._released, default=moment.seq)
-        return first < moment.seq or bool(self._waiting and self._waiting[0][0] < moment.seq)
-
-    def _arm(self) -> None:
-        """Wake up when the next moment comes."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        if self._waiting:
-            _, moment, _ = self._waiting[0]
-            self._alarm = self._loop.call_at(self._begun + moment.at, self._begin, moment.turn)
-
-    def _begin(self, turn: int) -> None:
-        self._alarm, self._turn, self._idle = None, max(turn, self._turn), 0
-        self._release()
-
-    def _release(self) -> None:
-        """Let go of all whose turn it is; count on while the next may follow without a pause."""
-        self._idle += 1
-        while self._waiting and self._is_due(self._waiting[0][1]):
-            seq, moment, future = heapq.heappop(self._waiting)
-            self._catch_up(moment)
-            self._idle = 0
-            if not future.done():
-                self._released.add(seq)
-                future.set_result(None)
-        if self._idle < HOPS - 1:
-            self._loop.call_soon(self._count)
-        else:
-            self._idle = HOPS
-            self._arm()
-
-    def _count(self) -> None:
-        self._turn += 1
-        self._release()
-
-    def _catch_up(self, moment: Moment) -> None:
-        """Let time pass too while the loop had no pause."""
-        behind = self._begun + moment.at - self._loop.time()
-        if behind > 0 and isinstance(self._loop, VirtualLoop) and not self._loop.clock.runs:
-            self._loop.clock.jump(behind)
-
-
 class Replay:
     """The recording as the provider of one model; `local` as its own provider was."""
 
@@ -153,17 +78,20 @@ class Replay:
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk]:
         """Yield what was heard then, to the same end: what we cancelled hangs until we do again."""
-        called, until = self._player.take(self._told.spec, call), self._player.score.until
+        called, score = self._player.take(self._told.spec, call), self._player.score
         if called is None:
             if not _reads_ahead(call):
-                await _forever()
+                await asyncio.get_running_loop().create_future()
             return
         for heard in called.heard:
-            await until(heard.when)
+            await score.until(heard.when)
             yield heard.chunk
         if called.how == "cancelled":
-            await _forever()
-        await until(called.ended)
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await score.cancelled(called.ended)
+        await score.until(called.ended)
         if called.error is not None:
             raise called.error.raised()
 
@@ -177,7 +105,3 @@ class Replay:
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
-
-
-async def _forever() -> None:
-    await asyncio.get_running_loop().create_future()
