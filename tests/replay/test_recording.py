@@ -324,7 +324,10 @@ def test_a_replay_that_is_closed_leaves_no_thread(
         await events.aclose()
 
     asyncio.run(close_early())
-    assert not [thread for thread in threading.enumerate() if thread.name == "nbfuse-replay"]
+    for thread in threading.enumerate():
+        if thread.name == "nbfuse-replay":
+            thread.join(1)  # its loop has ended, and so it will at once
+            assert not thread.is_alive()
 
 
 # --- what has changed -------------------------------------------------------------------------
