@@ -19,6 +19,7 @@ from nbfuse.core.call import Call, Chunk
 from nbfuse.core.errors import ConfigError, NbfuseError, ReplayError
 from nbfuse.core.measured import Measured
 from nbfuse.core.types import RunStatus
+from nbfuse.providers.keys import scrub
 from nbfuse.providers.protocol import ModelInfo
 
 FORMAT = 1
@@ -150,7 +151,7 @@ class TakenRun(msgspec.Struct, frozen=True, kw_only=True):
 def as_error(error: Exception) -> Error:
     """An error as a recording holds it."""
     if not isinstance(error, NbfuseError):
-        return Error(type(error).__name__, str(error))
+        return Error(type(error).__name__, scrub(str(error), None))  # it may quote anything
     extra = {name: getattr(error, name) for name in _EXTRA if hasattr(error, name)}
     return Error(type(error).__name__, error.message, error.hint, extra)
 

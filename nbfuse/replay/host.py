@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from nbfuse.core.events import Event, RunFinished
+from nbfuse.core.measured import Measured
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer
 from nbfuse.core.virtual import VirtualLoop
@@ -34,10 +35,12 @@ async def replayed(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    measured: Measured | None = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of a run that `source` answers, as `engine.stream` does.
 
-    Raises `ReplayError` where it does not hold that run, and what `engine.stream` raises.
+    `measured` is for a source that does not know what was known then. Raises `ReplayError` where it
+    does not hold that run, and what `engine.stream` raises.
     """
     take = source.begin(asked_of(prompt, pool, tools, images, given))
 
@@ -52,22 +55,20 @@ async def replayed(
             tools,
             images,
             given,
-            take.measured,
+            take.measured or measured,
             take.entropy,
             playing.resolve,
         )
 
     stage = _Stage(take, begin, real=source.speed == "original")
-    hands = [
-        asyncio.create_task(stage.hand_on(stop or asyncio.Event(), skip or asyncio.Queue())),
-    ]
+    hands = asyncio.create_task(stage.hand_on(stop or asyncio.Event(), skip or asyncio.Queue()))
     try:
         while (heard := await stage.heard.get()) is not None:
             if isinstance(heard, BaseException):
                 raise heard
             yield heard
     finally:
-        hands[0].cancel()
+        hands.cancel()
         stage.end()
         await stage.ended.wait()
 

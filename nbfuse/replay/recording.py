@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from nbfuse.core.call import Call
 from nbfuse.core.errors import ConfigError, ReplayError, did_you_mean
 from nbfuse.core.measured import Measured
@@ -35,7 +33,7 @@ class Recording:
             raise ConfigError(f"speed can't be {speed!r}.", did_you_mean(speed, SPEEDS))
         self.path, self.speed = Path(path).expanduser(), speed
         self._runs = read_runs(self.path)
-        self._played: Counter[bytes] = Counter()
+        self._played: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -58,9 +56,9 @@ class Recording:
             nearest = max(self._runs, key=lambda run: nearness(run.began.asked, asked))
             changed = differences(nearest.began.asked, asked)
             raise ReplayError(f"{self.path.name}: {' '.join(changed)}", AGAIN)
-        key = msgspec.json.encode(asked)
-        taken = same[self._played[key] % len(same)]
-        self._played[key] += 1
+        first = same[0].began.run
+        taken = same[self._played[first] % len(same)]
+        self._played[first] += 1
         return RecordedTake(taken)
 
 

@@ -75,8 +75,7 @@ def asked_of(
     given: Sequence[Answer] = (),
 ) -> Asked:
     """What identifies a run; raises `PromptError` or `ConfigError` as the run itself would."""
-    settings = {name: value for name, value in pool_settings(pool).items() if name != "name"}
-    settings["members"] = list(expand(pool.members))
+    settings = pool_settings(pool) | {"members": list(expand(pool.members))}
     pictures = map(data_url, images if isinstance(images, list | tuple) else [images])
     return Asked(
         prompt=checked(prompt),
