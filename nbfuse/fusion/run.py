@@ -10,7 +10,7 @@ import asyncio
 import random
 import secrets
 import typing
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import msgspec
@@ -134,9 +134,11 @@ class Run:
         begun: float,
         entropy: int | None = None,
         measured: Measured | None = None,
+        look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.plan = plan
         self.measured = measured or Measured()
+        self._look = look
         # all that is left to chance comes from here, so that a replay draws the same
         self._random = random.Random(secrets.randbits(64) if entropy is None else entropy)
         self.begun = begun  # before the plan was made: the deadline counts that too
@@ -161,6 +163,11 @@ class Run:
     def clock(self) -> float:
         """Seconds since the run began, by the clock of its loop, which a replay winds forward."""
         return asyncio.get_running_loop().time() - self.begun
+
+    async def look(self) -> None:
+        """What has arrived is looked at now; a replay waits for all that had arrived by then."""
+        if self._look is not None:
+            await self._look()
 
     def emit(self, event: Event) -> None:
         """Stamp an event and hand it to the readers."""

@@ -19,6 +19,7 @@ from nbfuse.providers.recording import (
     Called,
     Heard,
     Line,
+    Looked,
     Moment,
     Told,
     as_error,
@@ -62,6 +63,10 @@ class Recorder:
             self._loop.call_soon(self._count)
         self._watched = HOPS
         return Moment(self._at, self._turn, self._seq)
+
+    async def look(self) -> None:
+        """The run counts what has arrived."""
+        self.write(Looked(run=self.run, when=self.moment()))
 
     def _count(self) -> None:
         self._turn += 1

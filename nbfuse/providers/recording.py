@@ -125,6 +125,12 @@ class Skipped(_Line, frozen=True, tag="skip"):
     when: Moment
 
 
+class Looked(_Line, frozen=True, tag="look"):
+    """The run counted what had arrived."""
+
+    when: Moment
+
+
 class Ended(_Line, frozen=True, tag="end"):
     """How a run came out: whoever replays it compares."""
 
@@ -135,7 +141,7 @@ class Ended(_Line, frozen=True, tag="end"):
     judged: tuple[str, ...]
 
 
-Line = Began | Told | Called | Skipped | Ended
+Line = Began | Told | Called | Skipped | Looked | Ended
 
 
 class TakenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +151,7 @@ class TakenRun(msgspec.Struct, frozen=True, kw_only=True):
     told: Mapping[str, Told]
     calls: tuple[Called, ...]
     skips: tuple[Skipped, ...]
+    looks: tuple[Moment, ...]
     ended: Ended | None
 
 
@@ -216,6 +223,7 @@ def _gathered(lines: list[Line]) -> TakenRun:
     told: dict[str, Told] = {}
     calls: list[Called] = []
     skips: list[Skipped] = []
+    looks: list[Moment] = []
     for line in lines[1:]:
         match line:
             case Told():
@@ -224,10 +232,19 @@ def _gathered(lines: list[Line]) -> TakenRun:
                 calls.append(line)
             case Skipped():
                 skips.append(line)
+            case Looked():
+                looks.append(line.when)
             case Ended():
                 ended = line
     calls.sort(key=lambda call: call.begun.seq)
-    return TakenRun(began=began, told=told, calls=tuple(calls), skips=tuple(skips), ended=ended)
+    return TakenRun(
+        began=began,
+        told=told,
+        calls=tuple(calls),
+        skips=tuple(skips),
+        looks=tuple(looks),
+        ended=ended,
+    )
 
 
 def check_writable(path: Path) -> None:

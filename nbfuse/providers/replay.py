@@ -29,6 +29,7 @@ class Player:
     ) -> None:
         self.taken, self._missing = taken, missing
         self._left = list(taken.calls)
+        self._looks = iter(taken.looks)
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         self.score = Score(loop, notes_of(taken))
@@ -43,6 +44,11 @@ class Player:
             )
         told = self.taken.told[spec]
         return Target(spec, Replay(self, told), told.model, replayed=True)
+
+    async def look(self) -> None:
+        """Return when all has come that had come when the run counted at this point."""
+        if (moment := next(self._looks, None)) is not None:
+            await self.score.until(moment)
 
     def take(self, spec: str, call: Call) -> Called | None:
         """The recorded call that is the same; None where the run has to end for want of one."""

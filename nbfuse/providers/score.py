@@ -32,6 +32,7 @@ def notes_of(taken: TakenRun) -> list[Note]:
     """All moments of a recorded run that matter to it, in their order."""
     notes = [Note(told.when, False) for told in taken.told.values()]
     notes += [Note(skip.when, False) for skip in taken.skips]
+    notes += [Note(look, True) for look in taken.looks]
     for call in taken.calls:
         notes += [Note(call.begun, True), Note(call.ended, call.how == "cancelled")]
         notes += [Note(heard.when, False) for heard in call.heard]
@@ -50,7 +51,7 @@ class Score:
         self._waiting: list[tuple[int, Moment, asyncio.Future[None]]] = []  # a heap
         self._released: set[int] = set()  # whose moment has come, and who have not gone on yet
         self._quiet = HOPS  # turns since somebody was released
-        self._cancelled: list[tuple[int, asyncio.Future[None]]] = []
+        self.loose = False  # the run ends otherwise than it did: nobody who is cancelled waits
         loop.cue = self._idle
 
     def did(self, moment: Moment) -> None:
@@ -75,19 +76,10 @@ class Score:
                 heapq.heapify(self._waiting)
 
     async def cancelled(self, moment: Moment) -> None:
-        """Return after those that were cancelled before it, where several are at once."""
-        future = self._loop.create_future()
-        self._cancelled.append((moment.seq, future))
-        if len(self._cancelled) == 1:
-            self._loop.call_soon(self._loop.call_soon, self._let_go)
-        await future
-        self.did(moment)
-
-    def _let_go(self) -> None:
-        for _, future in sorted(self._cancelled, key=lambda pair: pair[0]):
-            if not future.done():
-                future.set_result(None)
-        self._cancelled.clear()
+        """Return where a call was seen to be cancelled: what had come by then comes first."""
+        if not self.loose:
+            await self.until(moment)
+        self._done.add(moment.seq)
 
     def _head(self) -> Note | None:
         """The first note that has not been played."""
@@ -112,7 +104,7 @@ class Score:
         while (head := self._head()) is not None:
             wanted = self._waiting[0][1] if self._waiting else None
             ahead = head.when.at - clock.now()
-            if not head.own and wanted == head.when:
+            if wanted == head.when:
                 if timer_s is not None and timer_s < ahead - SLACK_S:
                     return None  # it fired then, and nothing came of it
                 if self._loop.real and ahead > 0:

@@ -58,6 +58,7 @@ async def replayed(
             take.measured or measured,
             take.entropy,
             playing.resolve,
+            playing.player.look if playing.player is not None else None,
         )
 
     stage = _Stage(take, begin, real=source.speed == "original")
@@ -83,6 +84,7 @@ class _Stage:
         self._home, self._loop = asyncio.get_running_loop(), VirtualLoop(real)
         self._stop, self._skip = asyncio.Event(), asyncio.Queue[str]()
         self._main: asyncio.Task[None] | None = None
+        self._player: Player | None = None
         self._told = self._over = False  # the user has interfered; nobody listens any more
         context = contextvars.copy_context()
         threading.Thread(
@@ -121,9 +123,15 @@ class _Stage:
 
     def _interfere(self) -> None:
         self._told = True
+        self._loosen()
+
+    def _loosen(self) -> None:
+        if self._player is not None:
+            self._player.score.loose = True
 
     def _close(self) -> None:
         self._over = True
+        self._loosen()
         if self._main is not None:
             self._main.cancel()
 
@@ -144,7 +152,8 @@ class _Stage:
         if self._over or self._main is None:
             return
         playing = self._take.play()
-        player, cues = playing.player, asyncio.create_task(self._cue(playing))
+        player = self._player = playing.player
+        cues = asyncio.create_task(self._cue(playing))
         if player is not None:
             player.failed.add_done_callback(lambda _: self._fail())
         try:
@@ -161,6 +170,7 @@ class _Stage:
             cues.cancel()
 
     def _fail(self) -> None:
+        self._loosen()
         if self._main is not None:
             self._main.cancel()
 

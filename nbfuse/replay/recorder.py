@@ -60,6 +60,7 @@ async def recorded_into(
         began.measured,
         began.entropy,
         lambda spec: recorder.listened(resolve(spec)),
+        recorder.look,
     )
     async with aclosing(events):
         async for event in events:
