@@ -74,7 +74,7 @@ def _said(value: object) -> str:
 
 def _pictures(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
     if len(old) != len(new):
-        yield f"{len(old)} pictures were recorded; there are now {len(new)}."
+        yield f"Pictures recorded: {len(old)}; now: {len(new)}."
         return
     for number, (was, now) in enumerate(zip(old, new, strict=True), 1):
         if was != now:

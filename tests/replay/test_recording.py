@@ -375,7 +375,7 @@ def test_another_picture_is_named(server: LookAlike) -> None:
     assert "base64" not in TAPE.read_text()
     with pytest.raises(ReplayError, match="Picture 1 is another one"):
         replay(pool("a", "b"), images=[PNG + b"x"])
-    with pytest.raises(ReplayError, match="1 pictures were recorded; there are now 0"):
+    with pytest.raises(ReplayError, match="Pictures recorded: 1; now: 0"):
         replay(pool("a", "b"))
 
 
