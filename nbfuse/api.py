@@ -13,12 +13,16 @@ from nbfuse._version import __version__
 from nbfuse.config import default_pool, history, load_pool
 from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError, did_you_mean
 from nbfuse.core.events import Event, RunFinished
+from nbfuse.core.measured import Measured
 from nbfuse.core.pool import Pool, make_pool
 from nbfuse.core.stamp import new_name, now
 from nbfuse.core.types import Answer, FusionResult, Verdict
 
 if typing.TYPE_CHECKING:
     import asyncio
+    from pathlib import Path
+
+    from nbfuse.replay import Source
 
 
 async def fuse(
@@ -28,6 +32,8 @@ async def fuse(
     *,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
+    record: str | Path | None = None,
+    replay: Source | str | Path | None = None,
     **settings: object,
 ) -> FusionResult:
     """Ask every member of a pool and fuse the answers.
@@ -36,9 +42,13 @@ async def fuse(
     that hold for this run only (`mode="merge"`, `seed=1`). `tools` are what members may call before
     they answer: Python functions with annotated arguments, or schemas in OpenAI's form, whose call
     then is the answer. `images` go to members that can see: paths of files, bytes, matplotlib
-    figures or PIL images. Raises what `stream` raises.
+    figures or PIL images. `record` is a file to which all that models say is appended; `replay` is
+    such a file, or a table of `nbfuse.replay.from_table`, that answers instead of them. Raises what
+    `stream` raises.
     """
-    return await _last(stream(prompt, choose(pool, settings), tools=tools, images=images))
+    source = _source(record, replay)
+    chosen = _chosen(prompt, pool, settings, source)
+    return await _last(_listened(prompt, chosen, None, None, tools, images, (), record, source))
 
 
 def stream(
@@ -50,6 +60,8 @@ def stream(
     skip: asyncio.Queue[str] | None = None,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
+    record: str | Path | None = None,
+    replay: Source | str | Path | None = None,
     **settings: object,
 ) -> AsyncGenerator[Event]:
     """Iterate over the events of a fusion while it happens; arguments as for `fuse`.
@@ -57,9 +69,11 @@ def stream(
     Setting `stop` ends the run early with what has arrived; a member whose name is put into `skip`
     is stopped alone, and its answer is not judged. Raises `PromptError`, `ConfigError`,
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
-    member failed.
+    member failed. Where a replay does not hold what is asked, `ReplayError` names what has changed.
     """
-    return _listened(prompt, choose(pool, settings), stop, skip, tools, images)
+    source = _source(record, replay)
+    chosen = _chosen(prompt, pool, settings, source)
+    return _listened(prompt, chosen, stop, skip, tools, images, (), record, source)
 
 
 def stream_again(
@@ -70,6 +84,8 @@ def stream_again(
     retry: bool = False,
     stop: asyncio.Event | None = None,
     skip: asyncio.Queue[str] | None = None,
+    record: str | Path | None = None,
+    replay: Source | str | Path | None = None,
 ) -> AsyncGenerator[Event]:
     """Iterate over the events of a further judging of the answers of `result`.
 
@@ -81,19 +97,27 @@ def stream_again(
     own |= {"members": specs, "quorum": len(specs) or None}  # who is asked, is waited for
     pool = make_pool({**result.settings, **own, **settings})
     given = [answer for answer in _earlier(result) if not (retry and answer.wanting)]
-    return _listened(result.prompt, pool, stop, skip, given=given)
+    source = _source(record, replay)
+    return _listened(result.prompt, pool, stop, skip, (), (), given, record, source)
 
 
 async def rejudge(
-    result: FusionResult, /, *, retry: bool = False, **settings: object
+    result: FusionResult,
+    /,
+    *,
+    retry: bool = False,
+    record: str | Path | None = None,
+    replay: Source | str | Path | None = None,
+    **settings: object,
 ) -> FusionResult:
     """Judge the answers of an earlier result again, without asking for them a second time.
 
     `settings` are fields of `Pool`, such as `judge` and `mode`. With `retry`, members that had
     failed or were stopped are asked once more, without the run's pictures and tools. Its cost is
-    that of what is new alone. Raises what `stream` raises.
+    that of what is new alone; `record` and `replay` are as for `fuse`. Raises what `stream` raises.
     """
-    return await _last(stream_again(result, settings, retry=retry))
+    again = stream_again(result, settings, retry=retry, record=record, replay=replay)
+    return await _last(again)
 
 
 def promote(result: FusionResult, member: str, /) -> FusionResult:
@@ -145,21 +169,59 @@ def _listened(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    record: str | Path | None = None,
+    replay: Source | None = None,
 ) -> AsyncGenerator[Event]:
-    """The events of a run, which the ledger hears too."""
+    """The events of a run, which the ledger hears too, unless nobody is asked."""
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
     kept = history()
-    if not kept.on:
-        return engine.stream(prompt, pool, stop, skip, tools, images, given)
+    measured = _measured(pool) if kept.on else None
+    if replay is not None:
+        from nbfuse.replay import replayed
+
+        events = replayed(replay, prompt, pool, stop, skip, tools, images, given, measured)
+    elif record is not None:
+        from nbfuse.replay import recorded_into
+
+        events = recorded_into(record, prompt, pool, stop, skip, tools, images, given, measured)
+    else:
+        events = engine.stream(prompt, pool, stop, skip, tools, images, given, measured=measured)
+    if not kept.on or (replay is not None and not replay.asks(pool)):
+        return events
     from nbfuse.ledger.ledger import Ledger
     from nbfuse.ledger.recorder import recorded
 
-    measured = None
-    with contextlib.suppress(LedgerError):  # a run does without
-        measured = Ledger().measured(pool)
-    events = engine.stream(prompt, pool, stop, skip, tools, images, given, measured=measured)
     return recorded(events, Ledger(), kept.days)
+
+
+def _measured(pool: Pool) -> Measured | None:
+    """What is known of these models from evaluations; a run does without, if it can't be read."""
+    from nbfuse.ledger.ledger import Ledger
+
+    with contextlib.suppress(LedgerError):
+        return Ledger().measured(pool)
+    return None
+
+
+def _source(record: str | Path | None, replay: Source | str | Path | None) -> Source | None:
+    """What a run is replayed from; raises `ConfigError`."""
+    if replay is None:
+        return None
+    if record is not None:
+        raise ConfigError("A run is recorded or replayed.", "Leave one of them out.")
+    from nbfuse.replay import source_of
+
+    return source_of(replay)
+
+
+def _chosen(
+    prompt: str, pool: Pool | str | None, settings: dict[str, object], source: Source | None
+) -> Pool:
+    """The pool meant; where none is and something is replayed, the one that was asked then."""
+    if pool is None and source is not None:
+        pool = source.pool_for(prompt)
+    return choose(pool, settings)
 
 
 async def _last(events: AsyncGenerator[Event]) -> FusionResult:

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from nbfuse import cli_eval
 from nbfuse._version import __version__
@@ -32,7 +33,7 @@ from nbfuse.core.types import FusionResult, to_json
 from nbfuse.fusion.engine import announcement
 from nbfuse.fusion.plan import make_plan
 from nbfuse.ledger.ledger import Ledger
-from nbfuse.options import HelpShown, Parser, add_history_options, add_run_options, pool_of
+from nbfuse.options import HelpShown, Parser, add_history_options, add_run_options, pool_of, tape_of
 from nbfuse.report import (
     HISTORY_HEADS,
     LOCAL_HEADS,
@@ -125,7 +126,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _ask(options: argparse.Namespace) -> int:
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
-    pool, reason = pool_of(options)
+    tape = tape_of(options)
+    replay = tape["replay"]
+    pool, reason = pool_of(options, recorded=replay.pool_for(prompt) if replay else None)
     if options.dry_run:
         plan = asyncio.run(make_plan(prompt, pool, images=options.image))
         print(to_json(announcement(plan)) if options.json else plan_text(plan))
@@ -134,7 +137,7 @@ def _ask(options: argparse.Namespace) -> int:
         print(pool_line(pool, reason), file=sys.stderr)
 
     try:
-        result = asyncio.run(_listen(prompt, pool, options.image))
+        result = asyncio.run(_listen(prompt, pool, images=options.image, **tape))
     except NoAnswerError as error:
         if options.json:
             print(to_json(error.result))
@@ -151,7 +154,7 @@ def _ask(options: argparse.Namespace) -> int:
     return OK
 
 
-async def _listen(prompt: str, pool: Pool, images: Sequence[str]) -> FusionResult | None:
+async def _listen(prompt: str, pool: Pool, **further: Any) -> FusionResult | None:
     """The result, also of a run that Ctrl-C has ended; one line tells how far it is."""
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C simply ends it
@@ -159,7 +162,7 @@ async def _listen(prompt: str, pool: Pool, images: Sequence[str]) -> FusionResul
     result: FusionResult | None = None
     ended, members = 0, 0
     with _progress() as say:
-        async with aclosing(stream(prompt, pool, stop=stop, images=images)) as events:
+        async with aclosing(stream(prompt, pool, stop=stop, **further)) as events:
             async for event in events:
                 match event:
                     case RunPlanned(members=names):

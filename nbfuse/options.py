@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -13,6 +13,8 @@ from nbfuse.api import choose
 from nbfuse.config import default_pool, pools
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.pool import ANSWER_KINDS, MODES, SETTINGS, Pool, expand
+
+SPEEDS = ("full", "original")
 
 
 class HelpShown(Exception):
@@ -74,6 +76,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--image", action="append", default=[], metavar="X", help="a picture for who can see")
     add("--local-only", action="store_const", const=True, help="let nothing leave this machine")
     add("--seed", type=int, metavar="N", help="makes sampling and shuffling repeatable")
+    add("--record", metavar="FILE", help="append all that models say to this file")
+    add("--replay", metavar="FILE", help="answer from such a file: no key, no network, no cost")
+    add("--replay-speed", choices=SPEEDS, metavar="SPEED", help="full (default) or original")
     add("--dry-run", action="store_true", help="say who would be asked and the price; ask nobody")
 
 
@@ -91,12 +96,27 @@ def add_history_options(parser: argparse.ArgumentParser) -> None:
     add("--older", type=float, default=0.0, metavar="DAYS", help="clear what is older")
 
 
+def tape_of(options: argparse.Namespace) -> dict[str, Any]:
+    """`record` and `replay` as `nbfuse.stream` takes them; raises `ConfigError`."""
+    if options.replay is None:
+        if options.replay_speed is not None:
+            raise ConfigError("--replay-speed belongs to --replay.", "Write both.")
+        return {"record": options.record, "replay": None}
+    from nbfuse.replay import source_of
+
+    source = source_of(options.replay, options.replay_speed or "full")
+    return {"record": options.record, "replay": source}
+
+
 def pool_of(
-    options: argparse.Namespace, preset: Mapping[str, object] | None = None
+    options: argparse.Namespace,
+    preset: Mapping[str, object] | None = None,
+    recorded: Pool | None = None,
 ) -> tuple[Pool, str]:
     """The pool that the options mean, and in a few words why; raises `ConfigError`.
 
-    `preset` holds settings of lower rank, such as those of `%config Fuse`.
+    `preset` holds settings of lower rank, such as those of `%config Fuse`; `recorded` is the pool
+    of what is replayed, for who names none.
     """
     own, lower = _settings(options), dict(preset or {})
     if "models" in own and "pool" not in own:  # presets of a pool don't fit other members
@@ -105,6 +125,8 @@ def pool_of(
     members, name = chosen.pop("models", None), chosen.pop("pool", None)
     if name is not None:
         pool, reason = choose(str(name), {}), "as asked"
+    elif recorded is not None:
+        pool, reason = recorded, "as asked"
     else:
         pool, reason = default_pool(local_only=bool(chosen.get("local_only")))
     if members is not None:

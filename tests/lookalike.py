@@ -308,7 +308,7 @@ def verdict(best: Callable[[str], str], **more: object) -> Callable[[dict], Say]
     """A judge that finds the letter of the candidate in which `best` sees its word."""
 
     def reply(body: dict) -> Say:
-        prompt = body["messages"][-1]["content"]
+        prompt = body["messages"][:2][-1]["content"]  # what follows are complaints about a reply
         letter = best(prompt)
         heads = (line for line in prompt.splitlines() if line.startswith("Candidate "))
         ids = dict.fromkeys(head.split()[1] for head in heads)  # once: a candidate may say it too

@@ -19,6 +19,7 @@ FLOORS = [
     {"providers", "local"},
     {"fusion"},
     {"config", "ledger"},
+    {"replay"},
     {"render", "api", "report", "written", "advice", "models", "evaluation"},
     {"options"},
     {"notebook", "cli", "cli_eval", "doctor", "demo", "__main__", "__init__"},

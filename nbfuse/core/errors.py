@@ -2,6 +2,7 @@
 
     NbfuseError
     ├── ConfigError              a pool, an option or a file is wrong
+    │   └── ReplayError          a recording does not hold what is asked of it
     ├── PromptError              the cell's text can't be sent as it is
     ├── PrivacyError             a model is outside the fence of a local-only pool
     ├── BudgetError              the estimate is above the budget
@@ -60,6 +61,10 @@ class NbfuseError(Exception):
 
 class ConfigError(NbfuseError):
     """A pool, an option or a configuration file is wrong."""
+
+
+class ReplayError(ConfigError):
+    """A recording does not hold what is asked of it; the message names what has changed."""
 
 
 class PromptError(NbfuseError):

@@ -27,8 +27,8 @@ class Share(msgspec.Struct, frozen=True):
         return (self.right + 1) / (self.asked + 2)
 
 
-class JudgeRecord(msgspec.Struct, frozen=True):
-    """On disputed questions: how often the judge was right, and the vote without it."""
+class Record(msgspec.Struct, frozen=True):
+    """On the same questions: how often one way to decide was right, and the vote without it."""
 
     right: int
     vote_right: int
@@ -36,11 +36,16 @@ class JudgeRecord(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Shares of right answers by model spec and by class of agreement, and the judges' records."""
+    """Shares of right answers by model spec and by class of agreement, and what was worth it.
+
+    `judges` are records on questions that members disputed, by the judge's spec; `weighing` is that
+    of a weighed vote against one in which all members count alike.
+    """
 
     models: Mapping[str, Share] = {}
     classes: Mapping[str, Share] = {}
-    judges: Mapping[str, JudgeRecord] = {}
+    judges: Mapping[str, Record] = {}
+    weighing: Record | None = None
 
     def weights(self, specs: Sequence[str]) -> tuple[float, ...]:
         """What a vote of each model counts: the log-odds of its accuracy; 1 each without data.
@@ -49,7 +54,8 @@ class Measured(msgspec.Struct, frozen=True):
         """
         shares = [self.models.get(spec) for spec in specs]
         known = [share for share in shares if share is not None and share.asked >= ENOUGH]
-        if len(known) < len(shares):
+        worse = self.weighing is not None and self.weighing.right < self.weighing.vote_right
+        if worse or len(known) < len(shares):
             return (1.0,) * len(shares)
         odds = [math.log(share.rate / (1 - share.rate)) for share in known]
         # where some are mostly wrong, there are more than two answers to choose from: then the

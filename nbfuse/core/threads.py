@@ -10,6 +10,8 @@ import typing
 from collections.abc import Callable
 from typing import TypeVar
 
+from nbfuse.core.virtual import real_time
+
 _T = TypeVar("_T")
 
 
@@ -46,4 +48,5 @@ async def off_loop(work: Callable[[], _T]) -> _T:
             loop.call_soon_threadsafe(settle, result, failed)
 
     threading.Thread(target=run, name="nbfuse-work", daemon=True).start()
-    return await future
+    with real_time():
+        return await future

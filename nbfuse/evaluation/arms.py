@@ -43,7 +43,7 @@ def choose(panel: Panel, cases: Sequence[Case], seed: int) -> Choices:
     """The best member and whether the judge has earned its place, out of fold."""
     names, anchor = panel.labels, panel.plan.anchor.label
     best = best_members(cases, names, anchor, seed)
-    weights = weights_of(cases, names, seed)
+    weights = weights_of(cases, names, best, seed)
     return Choices(
         best=best,
         weights=weights,

@@ -14,7 +14,7 @@ from nbfuse.evaluation.grading import RIGHT
 from nbfuse.evaluation.results import BEST_SINGLE, FUSED, Arm, Outcome, PoolReport
 from nbfuse.evaluation.savings import class_of, spared
 from nbfuse.evaluation.statistics import LEVEL, Difference, paired, percentile, wilson
-from nbfuse.evaluation.votes import Case, record
+from nbfuse.evaluation.votes import Case, measured_members, record
 
 
 def pool_report(
@@ -150,16 +150,17 @@ def _price(fused: Arm, single: Arm) -> str:
 
 def _measured(panel: Panel, cases: Sequence[Case], choices: Choices) -> Measured:
     """The shares that a run reads; of several samples of one model the first counts."""
+    anchor = panel.plan.anchor.label
+    members = measured_members(cases, panel.labels, anchor)
     models: dict[str, Share] = {}
-    for i, spec in enumerate(panel.specs):
-        right = sum(case.marks[i] >= RIGHT for case in cases)
-        models.setdefault(spec, Share(right, len(cases)))
+    for label, spec in zip(panel.labels, panel.specs, strict=True):
+        models.setdefault(spec, members.models[label])
     classes: dict[str, Share] = {}
     for case in cases:
-        found = class_of(case, panel.pool, panel.plan.anchor.label)
+        found = class_of(case, panel.pool, anchor)
         if found is not None:
             before = classes.get(found, Share(0, 0))
             classes[found] = Share(before.right + (case.mark >= RIGHT), before.asked + 1)
     judge = record(cases, panel.pool.answer, choices.best, choices.weights, choices.seed)
     judges = {panel.plan.judge.spec: judge} if judge.asked else {}
-    return Measured(models=models, classes=classes, judges=judges)
+    return Measured(models, classes, judges, members.weighing)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from nbfuse.core.measured import ENOUGH, JudgeRecord, Measured, Share
+from nbfuse.core.measured import ENOUGH, Measured, Record, Share
 from nbfuse.core.types import Answer, AnswerKind, FusionResult
 from nbfuse.evaluation.grading import RIGHT
 from nbfuse.evaluation.questions import Question, digest
@@ -100,18 +100,30 @@ def best_of(cases: Sequence[Case], names: Sequence[str], anchor: str) -> str:
     return anchor if anchor in leading else leading[0]
 
 
+def measured_members(cases: Sequence[Case], names: Sequence[str], anchor: str) -> Measured:
+    """How often each member was right, and whether to weigh their votes by it pays."""
+    shares = {
+        name: Share(sum(case.marks[i] >= RIGHT for case in cases), len(cases))
+        for i, name in enumerate(names)
+    }
+    weights = dict(zip(names, Measured(shares).weights(names), strict=True))
+
+    def right(weigh: Mapping[str, float] | None) -> int:
+        chosen = [(c, vote(c.question, c.answers, c.kind, anchor, weigh)) for c in cases]
+        return sum(case.mark_of(answer) >= RIGHT for case, answer in chosen)
+
+    return Measured(shares, weighing=Record(right(weights), right(None), len(cases)))
+
+
 def weights_of(
-    cases: Sequence[Case], names: Sequence[str], seed: int
+    cases: Sequence[Case], names: Sequence[str], best: Sequence[str], seed: int
 ) -> tuple[Mapping[str, float], ...]:
     """For each fold, what a vote of each member weighs by what it did on the other ones."""
 
     def weigh(fold: int) -> dict[str, float]:
         others = [case for case in cases if fold_of(case.question, seed) != fold]
-        shares = {
-            name: Share(sum(case.marks[i] >= RIGHT for case in others), len(others))
-            for i, name in enumerate(names)
-        }
-        return dict(zip(names, Measured(shares).weights(names), strict=True))
+        found = measured_members(others, names, best[fold])
+        return dict(zip(names, found.weights(names), strict=True))
 
     return tuple(map(weigh, range(FOLDS)))
 
@@ -122,7 +134,7 @@ def record(
     best: Sequence[str],
     weights: Sequence[Mapping[str, float]],
     seed: int,
-) -> JudgeRecord:
+) -> Record:
     """How the judge did where it has decided, and how the anchored vote would have.
 
     The vote compares as the pool does (by `pool_kind`), since it is to stand in for the judge.
@@ -133,7 +145,7 @@ def record(
         fold = fold_of(case.question, seed)
         chosen = vote(case.question, case.answers, pool_kind, best[fold], weights[fold])
         right += case.mark_of(chosen) >= RIGHT
-    return JudgeRecord(
+    return Record(
         right=sum(case.mark >= RIGHT for case in judged), vote_right=right, asked=len(judged)
     )
 

@@ -95,6 +95,8 @@ class Dispatch:
                 _, pending = await asyncio.wait(
                     pending, timeout=end - run.clock(), return_when=asyncio.FIRST_COMPLETED
                 )
+                await run.look()
+                pending = {task for task in pending if not task.done()}
             if (pending or self._waiting) and (agreeing := self._agreeing()):
                 await self._spare(agreeing)
                 break

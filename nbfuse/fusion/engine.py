@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -28,6 +27,7 @@ from nbfuse.fusion.modes.alone import alone
 from nbfuse.fusion.modes.outcome import Outcome
 from nbfuse.fusion.plan import Member, Plan, make_plan
 from nbfuse.fusion.run import Run
+from nbfuse.providers.registry import Target, resolve
 
 
 async def stream(
@@ -40,26 +40,29 @@ async def stream(
     given: Sequence[Answer] = (),
     measured: Measured | None = None,
     entropy: int | None = None,
+    resolve: Callable[[str], Target] = resolve,
+    look: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of one fusion as they happen, from `RunPlanned` to `RunFinished`.
 
     `tools` are functions or schemas that members may call; `images` go to those that can see.
     Members whose answers are `given` are not asked again, but where a debate disputes one.
-    `measured` is what is known of these models; the same `entropy` draws the same by chance.
+    `measured` is what is known of these models; the same `entropy` draws the same by chance;
+    `resolve` finds who answers a spec, and `look` is awaited before what has arrived is counted.
     Setting `stop` ends the run early: its last event holds what had arrived; a member whose name is
     put into `skip` is stopped alone, and the run goes on. Closing the iterator cancels every
     request without a last event. Raises `PromptError`, `ConfigError`, `PrivacyError` or
     `BudgetError` before anything is spent, and `NoAnswerError` when every member failed.
     """
-    begun = time.monotonic()
+    begun = asyncio.get_running_loop().time()
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
-    planning = asyncio.create_task(make_plan(prompt, pool, tools, images, given))
+    planning = asyncio.create_task(make_plan(prompt, pool, tools, images, given, resolve))
     tasks: set[asyncio.Task[object]] = {stopping, planning}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not planning.done():
             return
-        run = Run(planning.result(), begun, entropy, measured)
+        run = Run(planning.result(), begun, entropy, measured, look)
         driver = asyncio.create_task(_drive(run, skip or asyncio.Queue()))
         tasks.add(driver)
         driver.add_done_callback(lambda _: run.queue.put_nowait(None))

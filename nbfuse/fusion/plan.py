@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -90,20 +90,13 @@ async def make_plan(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    resolve: Callable[[str], Target] = resolve,
 ) -> Plan:
     """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`.
 
-    `given` are answers of members that need not be asked again.
+    `given` are answers of members that need not be asked again; `resolve` finds who answers a spec.
     """
-    if not prompt.strip():
-        raise PromptError("The prompt is empty.", "Write a question.")
-    try:
-        prompt.encode()
-    except UnicodeEncodeError as error:
-        raise PromptError(
-            f"The prompt holds half a character at position {error.start}.",
-            "Take it out, or read its source with errors='replace'.",
-        ) from error
+    prompt = checked(prompt)
     if is_local_only():
         pool = msgspec.structs.replace(pool, local_only=True)
     if pool.local_only:
@@ -113,7 +106,6 @@ async def make_plan(
     usable = make_tools(tools)
     pictures = tuple(map(data_url, images if isinstance(images, list | tuple) else [images]))
     specs = expand(pool.members)
-    prompt = prompt.strip()  # a line break at its end is enough to lead a tiny model astray
     names = labels(specs)
     trusted = _anchor(pool, names, specs)
     judge_specs = tuple(filter(None, (pool.judge or specs[trusted], pool.second_judge)))
@@ -162,6 +154,20 @@ def _check_judges(judges: Sequence[Member]) -> None:
         )
 
 
+def checked(prompt: str) -> str:
+    """The prompt as it is sent; raises `PromptError` where it can't be."""
+    if not prompt.strip():
+        raise PromptError("The prompt is empty.", "Write a question.")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise PromptError(
+            f"The prompt holds half a character at position {error.start}.",
+            "Take it out, or read its source with errors='replace'.",
+        ) from error
+    return prompt.strip()  # a line break at its end is enough to lead a tiny model astray
+
+
 async def _everybody(names: Sequence[str], targets: Sequence[Target]) -> list[Member]:
     """Members and judge, with one look at each provider for all of its models."""
     providers = list(dict.fromkeys(target.provider for target in targets))
@@ -195,7 +201,7 @@ def _is_asked(pool: Pool, name: str, given: Mapping[str, Answer]) -> bool:
 
 
 def _check_privacy(pool: Pool, targets: Sequence[Target]) -> None:
-    outside = sorted({target.spec for target in targets if not target.provider.local})
+    outside = sorted({t.spec for t in targets if not (t.provider.local or t.replayed)})
     if pool.local_only and outside:
         hint = "Use local models, or set local_only = false."
         if is_local_only():

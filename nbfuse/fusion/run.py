@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import time
 import typing
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from decimal import Decimal
 
@@ -138,9 +137,11 @@ class Run:
         begun: float,
         entropy: int | None = None,
         measured: Measured | None = None,
+        look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.plan = plan
         self.measured = measured or Measured()
+        self._look = look
         # all that is left to chance comes from here, so that a replay draws the same
         self._random = random.Random(secrets.randbits(64) if entropy is None else entropy)
         self.begun = begun  # before the plan was made: the deadline counts that too
@@ -166,8 +167,13 @@ class Run:
         return self._random.randrange(2**31) if seed is None else seed
 
     def clock(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self.begun
+        """Seconds since the run began, by the clock of its loop, which a replay winds forward."""
+        return asyncio.get_running_loop().time() - self.begun
+
+    async def look(self) -> None:
+        """What has arrived is looked at now; a replay waits for all that had arrived by then."""
+        if self._look is not None:
+            await self._look()
 
     def emit(self, event: Event) -> None:
         """Stamp an event and hand it to the readers."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from nbfuse.core.errors import LedgerError
-from nbfuse.core.measured import JudgeRecord, Measured, Share
+from nbfuse.core.measured import Measured, Record, Share
 from nbfuse.core.pool import Pool, expand
 from nbfuse.core.stamp import now
 
@@ -42,6 +42,8 @@ def keep(file: sqlite3.Connection, pool: Pool, measured: Measured, table: str) -
     rows += [
         ("judge", key, name, r.right, r.vote_right, r.asked) for name, r in measured.judges.items()
     ]
+    if (weighing := measured.weighing) is not None:
+        rows.append(("weighing", key, "", weighing.right, weighing.vote_right, weighing.asked))
     file.executemany(
         "INSERT OR REPLACE INTO measured"
         " (questions, kind, pool, name, right, vote_right, asked, at)"
@@ -72,7 +74,8 @@ def read(path: Path, pool: Pool) -> Measured:
 def _measured(rows: Iterable[tuple[str, str, int, int | None, int]]) -> Measured:
     models: dict[str, Share] = {}
     classes: dict[str, Share] = {}
-    judges: dict[str, JudgeRecord] = {}
+    judges: dict[str, Record] = {}
+    weighing: Record | None = None
     for kind, name, right, vote_right, asked in rows:
         match kind:
             case "model":
@@ -80,5 +83,7 @@ def _measured(rows: Iterable[tuple[str, str, int, int | None, int]]) -> Measured
             case "class":
                 classes[name] = Share(right, asked)
             case "judge":
-                judges[name] = JudgeRecord(right, vote_right or 0, asked)
-    return Measured(models=models, classes=classes, judges=judges)
+                judges[name] = Record(right, vote_right or 0, asked)
+            case "weighing":
+                weighing = Record(right, vote_right or 0, asked)
+    return Measured(models=models, classes=classes, judges=judges, weighing=weighing)

@@ -16,9 +16,11 @@ from nbfuse.config import pools
 from nbfuse.core.errors import NbfuseError
 from nbfuse.core.pool import ANSWER_KINDS, MODES
 from nbfuse.notebook.commands import COMMANDS
+from nbfuse.options import SPEEDS
 
 _LINE = re.compile(r"\s*(?:\w+\s*=\s*)?(?P<magic>%%?)fuse\s+(?P<rest>.*)$", re.DOTALL)
-_FREE = ("-o", "--out", "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed")
+_FREE = ("-o", "--out", "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed",
+         "--record", "--replay")  # fmt: skip
 
 
 @context_matcher()  # type: ignore[untyped-decorator]
@@ -59,6 +61,8 @@ def _choices(before: str, word: str) -> list[str]:
             return [f"{begun},{spec}" if begun else spec for spec in _specs()]
         case "--mode":
             return list(MODES)
+        case "--replay-speed":
+            return list(SPEEDS)
         case "--answer":
             return list(ANSWER_KINDS)
     from nbfuse.notebook.magics import parser

@@ -24,7 +24,7 @@ from nbfuse.notebook.commands import run_command
 from nbfuse.notebook.interpolate import interpolate
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.session import Session
-from nbfuse.options import HelpShown, Parser, add_run_options, pool_of
+from nbfuse.options import HelpShown, Parser, add_run_options, pool_of, tape_of
 
 
 def parser() -> Parser:
@@ -81,9 +81,9 @@ class Fuse(Magics):
 
         Options: -p POOL, -m MODELS, -j JUDGE, --judges A,B, --mode best-of|merge|debate|auto,
         --local-first, --check, --answer KIND, --run, --quorum N, --deadline S, --max-tokens N,
-        --temperature T, --seed N, --tools F,G, --image X, -o NAME, -q, --strict, --dry-run, --raw.
-        The result is the cell's value. A last line of ";" alone hides it. %fuse --help tells more
-        about the options, %fuse help about commands.
+        --temperature T, --seed N, --tools F,G, --image X, --record FILE, --replay FILE, -o NAME,
+        -q, --strict, --dry-run, --raw. The result is the cell's value. A last line of ";" alone
+        hides it. %fuse --help tells more about the options, %fuse help about commands.
         """
         words = _words(line)
         if cell is None and words[:1] != ["rejudge"]:
@@ -110,7 +110,9 @@ class Fuse(Magics):
         hidden = last.strip() == ";"
         text = body if hidden else cell
         prompt = (text if options.raw else interpolate(text, self.shell.user_ns)).strip()
-        pool, reason = pool_of(options, self._preset())
+        tape = tape_of(options)
+        recorded = tape["replay"].pool_for(prompt) if tape["replay"] else None
+        pool, reason = pool_of(options, self._preset(), recorded)
         tools = self._tools(options.tools)
         images = [self._picture(one) for one in options.image]
         if options.dry_run:
@@ -121,7 +123,7 @@ class Fuse(Magics):
         if reason != "as asked" and not self._pool_named and not options.quiet:
             self._pool_named = True
             print(report.pool_line(pool, reason))
-        events = functools.partial(stream, prompt, pool, tools=tools, images=images)
+        events = functools.partial(stream, prompt, pool, tools=tools, images=images, **tape)
         return self.session.run(events, out, options.quiet or hidden, options.strict)
 
     def _judge_again(self, words: list[str]) -> FusionResult | None:

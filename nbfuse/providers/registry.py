@@ -26,11 +26,15 @@ _Found = tuple[Provider, str]
 
 
 class Target(NamedTuple):
-    """Who answers a spec, and under which name it knows the model."""
+    """Who answers a spec, and under which name it knows the model.
+
+    `replayed` tells that nobody is asked, wherever the model itself may be.
+    """
 
     spec: str
     provider: Provider
     model: str
+    replayed: bool = False
 
 
 def resolve(spec: str) -> Target:

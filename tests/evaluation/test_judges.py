@@ -9,7 +9,7 @@ import pytest
 from lookalike import LookAlike
 
 import nbfuse
-from nbfuse.core.measured import ENOUGH, JudgeRecord
+from nbfuse.core.measured import ENOUGH, Record
 from nbfuse.core.types import Answer, FusionResult, Verdict
 from nbfuse.evaluation import biases
 from nbfuse.evaluation.questions import Question
@@ -40,7 +40,7 @@ def test_a_good_judge_has_no_bias_and_earns_its_place(server: LookAlike) -> None
     found = report(server, panels.knowing)
     assert named(found) == set()
     record = found.measured.judges["openrouter:v/judge"]
-    assert record == JudgeRecord(right=36, vote_right=record.vote_right, asked=36)
+    assert record == Record(right=36, vote_right=record.vote_right, asked=36)
     assert found.arm(GUARDED).accuracy == found.arm(FUSED).accuracy == 1.0
 
 
@@ -111,15 +111,15 @@ def test_choosing_the_longest_is_no_bias_where_it_is_right() -> None:
 def test_a_judge_is_distrusted_only_on_enough_questions_of_other_folds() -> None:
     # the judge takes z, who is wrong; the anchored vote takes x, who is right
     few = [case(i, (1, 0, 0), 2) for i in range(ENOUGH - 1)]
-    assert trusted(few, None, ("x",) * 5, 0) == (True,) * 5
+    assert trusted(few, None, ("x",) * 5, ({},) * 5, 0) == (True,) * 5
     many = [case(i, (1, 0, 0), 2) for i in range(10 * ENOUGH)]
-    assert trusted(many, None, ("x",) * 5, 0) == (False,) * 5
-    assert record(many, None, ("x",) * 5, 0) == JudgeRecord(0, 10 * ENOUGH, 10 * ENOUGH)
+    assert trusted(many, None, ("x",) * 5, ({},) * 5, 0) == (False,) * 5
+    assert record(many, None, ("x",) * 5, ({},) * 5, 0) == Record(0, 10 * ENOUGH, 10 * ENOUGH)
     # bad in one fold alone, it is trusted there for what it does elsewhere
     mixed = [
         c if fold_of(c.question, 0) == 3 else case(i, (0, 1, 0), 1) for i, c in enumerate(many)
     ]
-    assert trusted(mixed, None, ("x",) * 5, 0)[3]
+    assert trusted(mixed, None, ("x",) * 5, ({},) * 5, 0)[3]
 
 
 def test_the_best_member_of_a_fold_is_chosen_on_the_others() -> None:

@@ -12,7 +12,7 @@ import pytest
 from lookalike import LookAlike
 
 import nbfuse
-from nbfuse.core.measured import JudgeRecord, Measured, Share
+from nbfuse.core.measured import Measured, Record, Share
 from nbfuse.core.pool import Pool
 from nbfuse.fusion import engine
 from nbfuse.ledger.file import MIGRATIONS, opened
@@ -22,7 +22,7 @@ POOL = Pool(members=("local:x", "local:y"), judge="local:j", answer="number")
 SHOWN = Measured(
     models={"local:x": Share(12, 20), "local:y": Share(9, 20)},
     classes={"split": Share(5, 10), "unanimous": Share(9, 10)},
-    judges={"local:j": JudgeRecord(6, 5, 10)},
+    judges={"local:j": Record(6, 5, 10)},
 )
 
 

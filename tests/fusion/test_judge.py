@@ -13,7 +13,7 @@ from lookalike import Fail, LookAlike, Say, letter_of, verdict, wanted
 from nbfuse import FusionResult, fuse
 from nbfuse.core.call import TokenLogprob
 from nbfuse.core.errors import ConfigError
-from nbfuse.core.measured import JudgeRecord, Measured, Share
+from nbfuse.core.measured import Measured, Record, Share
 from nbfuse.core.types import Answer
 from nbfuse.fusion.appeals import TAKEN_OUT, find_appeal, without_appeals
 from nbfuse.fusion.candidates import candidates, shuffled
@@ -383,12 +383,12 @@ def test_what_is_too_long_for_any_window_is_cut_in_the_middle_with_a_mark(
 def test_a_judge_that_has_not_earned_its_place_is_not_asked(server: LookAlike) -> None:
     members(server, a="41", b="42", c="43")
     server.models["v/judge"] = verdict(letter_of("42"))
-    record = {"openrouter:v/judge": JudgeRecord(right=30, vote_right=45, asked=100)}
+    record = {"openrouter:v/judge": Record(right=30, vote_right=45, asked=100)}
     result = run(pool("a", "b", "c", answer="number"), measured=Measured(judges=record))
     assert (result.text, result.verdict.decided_by) == ("41", "fallback")
     assert "was right on 30, and a vote on 45" in result.verdict.reason
     assert not server.asked("v/judge")
-    good = {"openrouter:v/judge": JudgeRecord(right=60, vote_right=45, asked=100)}
+    good = {"openrouter:v/judge": Record(right=60, vote_right=45, asked=100)}
     assert run(pool("a", "b", "c", answer="number"), measured=Measured(judges=good)).text == "42"
 
 

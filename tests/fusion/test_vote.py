@@ -150,7 +150,7 @@ def test_one_heavy_member_does_not_decide_alone(server: LookAlike) -> None:
 
 
 def test_early_stop_counts_weights_too(server: LookAlike) -> None:
-    said = {"a": "It is 2.", "b": "It is 2.", "c": Say("It is 1.", first_s=1.0)}
+    said = {"a": "It is 2.", "b": "It is 2.", "c": Say("It is 1.", first_s=0.5)}
     pool = Pool(
         members=members(server, **said).members, judge="openrouter:v/judge", answer="number"
     )

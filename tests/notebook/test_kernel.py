@@ -617,3 +617,49 @@ def test_a_view_that_can_not_be_drawn_costs_no_answer(server: LookAlike, tmp_pat
         assert "does not work here (ImportError: half installed)" in told["stdout"]
         assert told["outputs"][-1]["data"]["text/plain"].startswith("Paris\n")
         assert kernel.value("r.text") == "Paris"
+
+
+# --- record and replay ------------------------------------------------------------------------
+
+FORGET = """\
+import os
+os.environ.pop("OPENROUTER_API_KEY")
+os.environ["OPENROUTER_BASE_URL"] = "http://127.0.0.1:9/api/v1"
+"""
+
+
+@pytest.mark.timeout(60)
+def test_a_cell_is_recorded_and_replayed_without_key_and_server(
+    live: Kernel, server: LookAlike
+) -> None:
+    server.models |= {"v/a": Say("Paris " * 20, gap_s=0.05), "v/b": Say("Rome")}
+    server.models["v/judge"] = verdict(letter_of("Rome"))
+    told = live.run(SLOW.replace("-o r", "-o r --record run.jsonl"))
+    assert told["status"] == "ok", told
+    assert live.run(FORGET)["status"] == "ok"
+    began = time.monotonic()
+    again = live.run("%%fuse --replay run.jsonl -o s\nhello")  # the pool that was asked then
+    assert time.monotonic() - began < 1
+    assert again["status"] == "ok", again
+    assert again["stdout"] == ""
+    assert live.value("[s.text, str(s.cost), s.verdict.reason]") == live.value(
+        "[r.text, str(r.cost), r.verdict.reason]"
+    )
+    assert live.value("[a.text for a in s.answers] == [a.text for a in r.answers]")
+    changed = live.run("%%fuse --replay run.jsonl\nhallo")
+    assert changed["ename"] == "ReplayError"
+    assert "'hello' is now 'hallo'" in changed["evalue"]
+    message = live.start("%%fuse --replay run.jsonl --replay-speed original -o t\nhello")
+    time.sleep(0.6)
+    live.manager.interrupt_kernel()
+    pressed = time.monotonic()
+    stopped = live.finish(message)
+    assert time.monotonic() - pressed < 0.5
+    assert stopped["ename"] == "Stopped"
+    assert live.value("[t.status, t['b'].text]") == ["stopped", "Rome"]
+    assert live.value("0 < len(t['a'].text) < len(r['a'].text)")
+    threads = "[t.name for t in __import__('threading').enumerate() if 'replay' in t.name]"
+    assert live.value(threads) == []
+    awaited = "import nbfuse; u = await nbfuse.fuse('hello', replay='run.jsonl')"
+    assert live.run(awaited)["status"] == "ok"
+    assert live.value("[u.text, u.verdict.reason]") == live.value("[r.text, r.verdict.reason]")
