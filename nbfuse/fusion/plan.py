@@ -117,6 +117,10 @@ async def make_plan(
     members, judges = everybody[: len(specs)], everybody[len(specs) :]
     judge = judges[0]
     _check_judges(judges)
+    if pool.local_only and all(member.info.missing for member in members):
+        raise ConfigError(
+            f"No member can be asked. {members[0].info.missing}", "Or choose other members."
+        )
     in_parts = pool.mode == "merge" and judge.info.form == "compact" and not usable
     parts = split(prompt) if in_parts else ()
     if any(len(answer.parts) != len(parts) for answer in given):
