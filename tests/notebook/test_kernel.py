@@ -212,12 +212,20 @@ def test_a_data_frame_becomes_a_short_table(live: Kernel, server: LookAlike) -> 
         ("%fuse What is 2 + 3?", "ConfigError", "begins with %%fuse"),
         ("%fuse last x", "ConfigError", "takes no 'x'"),
         ("%fuse pull", "ConfigError", "takes one model"),
-        ("%%fuse -m local:ministral-3b -j local:tiny-judge\nhi", "NoAnswerError", "nbfuse pull"),
+        (
+            "%%fuse --strict -m local:ministral-3b -j local:tiny-judge\nhi",
+            "NoAnswerError",
+            "nbfuse pull",
+        ),
         ("%%fuse --local-only -m openrouter:v/a\nhi", "PrivacyError", "would leave"),
         ("%%fuse -m gpt-5\nhi", "ConfigError", "openrouter:"),
         ("%%fuse -p tiny\n{{ get_ipython().x }}", "PromptError", "only names, attributes"),
         ("%%fuse -p tiny\n{{ get_ipython.nothing }}", "PromptError", "AttributeError"),
-        ("%%fuse -m local:tiny-calk -j local:tiny-judge\nhi", "NoAnswerError", "tiny-calc"),
+        (
+            "%%fuse --strict -m local:tiny-calk -j local:tiny-judge\nhi",
+            "NoAnswerError",
+            "tiny-calc",
+        ),
     ],
 )
 def test_errors_are_our_own_and_short(kernel: Kernel, cell: str, name: str, words: str) -> None:
@@ -230,7 +238,9 @@ def test_errors_are_our_own_and_short(kernel: Kernel, cell: str, name: str, word
 
 
 def test_the_option_line_keeps_backslashes_and_hashes_inside_words(kernel: Kernel) -> None:
-    told = kernel.run("%%fuse -m 'gguf:C:\\no\\C#.gguf' -j local:tiny-judge  # a comment\nhi")
+    told = kernel.run(
+        "%%fuse --strict -m 'gguf:C:\\no\\C#.gguf' -j local:tiny-judge  # a comment\nhi"
+    )
     assert "C:\\no\\C#.gguf" in "\n".join(told["traceback"])
 
 
@@ -258,14 +268,20 @@ def test_a_broken_nbfuse_toml_is_named(kernel: Kernel, tmp_path: Path) -> None:
     assert kernel.run(TINY + "What is 1 + 1?")["status"] == "ok"
 
 
-def test_when_all_fail_the_cell_fails_and_the_result_is_kept(
+def test_when_all_fail_the_result_says_why_and_only_a_strict_cell_is_an_error(
     live: Kernel, server: LookAlike
 ) -> None:
     server.models |= {f"v/{n}": Fail(402, {"message": "broke"}) for n in "ab"}
     told = live.run(SLOW)
-    assert told["ename"] == "NoAnswerError"
+    assert told["status"] == "ok"
+    (shown,) = told["updates"]  # once: the card is the output
+    assert "broke" in shown["data"]["text/plain"]
     assert live.value("[a.failure.kind for a in r.answers]") == ["CreditsError"] * 2
+    assert live.value("[r.status, r.text, bool(r.answers[0].failure.hint)]") == ["failed", "", True]
     assert live.value("_ is r")
+    told = live.run(SLOW.replace("%%fuse", "%%fuse --strict"))
+    assert told["ename"] == "NoAnswerError"
+    assert live.value("_ is r or r.status == 'failed'")
 
 
 # --- commands, help, configuration ------------------------------------------------------------
