@@ -26,7 +26,7 @@ def to_html(result: FusionResult, view: str = "") -> str:
     blocks = [
         f"<details open><summary>{title}</summary>{fused}{why}</details>",
         *(f"<p><small>{say(note)}</small></p>" for note in result.notes),
-        *map(_member, result.answers),
+        *(_member(answer, opened=result.status == "failed") for answer in result.answers),
     ]
     if result.analysis is not None:
         blocks.append(_analysis(result.analysis))
@@ -38,7 +38,7 @@ def to_html(result: FusionResult, view: str = "") -> str:
     return "\n".join([whole, *blocks, _table(result), "</div>"])
 
 
-def _member(answer: Answer) -> str:
+def _member(answer: Answer, opened: bool) -> str:
     state = "" if answer.status == "complete" else f" · {answer.status}"
     late = "" if answer.judged else " · late, not judged"
     title = f"{say(answer.member)} · {seconds(answer.seconds)}{state}{late}"
@@ -46,7 +46,7 @@ def _member(answer: Answer) -> str:
     body += model_html(answer.text) if answer.text else ""
     if answer.failure is not None:
         body += f"<p><em>{say(answer.failure.message)} {say(answer.failure.hint)}</em></p>"
-    return _details(title, body or "<p><em>nothing</em></p>")
+    return _details(title, body or "<p><em>nothing</em></p>", opened)
 
 
 def _analysis(analysis: Analysis) -> str:
@@ -84,8 +84,8 @@ def _style(column: str) -> str:
     return ' style="text-align:left"' if column in _WORDS else ' style="white-space:nowrap"'
 
 
-def _details(title: str, body: str) -> str:
-    return f"<details><summary>{title}</summary>{body}</details>"
+def _details(title: str, body: str, opened: bool = False) -> str:
+    return f"<details{' open' * opened}><summary>{title}</summary>{body}</details>"
 
 
 def _list(items: list[str]) -> str:

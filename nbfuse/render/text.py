@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nbfuse.core.clean import clean
-from nbfuse.core.types import FusionResult
+from nbfuse.core.types import Failure, FusionResult
 from nbfuse.render.findings import checks, findings, moves, spoken
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
@@ -29,9 +29,10 @@ def to_text(result: FusionResult) -> str:
     return "\n".join([*lines, "", summary(result)])
 
 
-def _why_empty(failure: object) -> str:
-    message = getattr(failure, "message", "")
-    return clean(f"({message})") if message else "(nothing)"
+def _why_empty(failure: Failure | None) -> str:
+    if failure is None:
+        return "(nothing)"
+    return clean(f"({failure.message} {failure.hint}".rstrip() + ")")
 
 
 def summary(result: FusionResult) -> str:
