@@ -13,6 +13,7 @@ from nbfuse.config import default_pool, history, load_pool
 from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError, did_you_mean
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.pool import Pool, make_pool
+from nbfuse.core.shapes import model_of
 from nbfuse.core.stamp import new_name, now
 from nbfuse.core.types import Answer, FusionResult, Verdict
 
@@ -27,6 +28,7 @@ async def fuse(
     *,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
+    schema: object = None,
     **settings: object,
 ) -> FusionResult:
     """Ask every member of a pool and fuse the answers.
@@ -35,9 +37,12 @@ async def fuse(
     that hold for this run only (`mode="merge"`, `seed=1`). `tools` are what members may call before
     they answer: Python functions with annotated arguments, or schemas in OpenAI's form, whose call
     then is the answer. `images` go to members that can see: paths of files, bytes, matplotlib
-    figures or PIL images. Raises what `stream` raises.
+    figures or PIL images. `schema` is a pydantic model, a JSON schema as a dict, or a file of one:
+    then answers obey it, they are fused field by field, and the result has a `value` and `fields`.
+    Raises what `stream` raises.
     """
-    return await _last(stream(prompt, choose(pool, settings), tools=tools, images=images))
+    events = stream(prompt, choose(pool, settings), tools=tools, images=images, schema=schema)
+    return await _last(events)
 
 
 def stream(
@@ -49,6 +54,7 @@ def stream(
     skip: asyncio.Queue[str] | None = None,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
+    schema: object = None,
     **settings: object,
 ) -> AsyncGenerator[Event]:
     """Iterate over the events of a fusion while it happens; arguments as for `fuse`.
@@ -58,7 +64,7 @@ def stream(
     `PrivacyError` or `BudgetError` before anything is spent, and `NoAnswerError` when every
     member failed.
     """
-    return _listened(prompt, choose(pool, settings), stop, skip, tools, images)
+    return _listened(prompt, choose(pool, settings), stop, skip, tools, images, schema=schema)
 
 
 def stream_again(
@@ -80,7 +86,9 @@ def stream_again(
     own |= {"members": specs, "quorum": len(specs) or None}  # who is asked, is waited for
     pool = make_pool({**result.settings, **own, **settings})
     given = [answer for answer in _earlier(result) if not (retry and answer.wanting)]
-    return _listened(result.prompt, pool, stop, skip, given=given)
+    kept = result.answer_schema
+    schema = (model_of(kept) or kept) if kept else None
+    return _listened(result.prompt, pool, stop, skip, given=given, schema=schema)
 
 
 async def rejudge(
@@ -111,6 +119,7 @@ def promote(result: FusionResult, member: str, /) -> FusionResult:
         text=chosen.text,
         verdict=Verdict(decided_by="you", best=member, reason="You chose it."),
         answers=_earlier(result),
+        fields=(),
         judging=(),
         notes=(),
         status="complete",
@@ -144,11 +153,12 @@ def _listened(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    schema: object = None,
 ) -> AsyncGenerator[Event]:
     """The events of a run, which the ledger hears too."""
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
-    events = engine.stream(prompt, pool, stop, skip, tools, images, given)
+    events = engine.stream(prompt, pool, stop, skip, tools, images, given, schema=schema)
     kept = history()
     if not kept.on:
         return events

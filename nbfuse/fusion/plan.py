@@ -19,6 +19,7 @@ from nbfuse.core.pool import Pool, expand, family, labels
 from nbfuse.core.types import Answer, Price
 from nbfuse.fusion.parts import split
 from nbfuse.fusion.sandbox import check_sandbox
+from nbfuse.fusion.schema import Schema, make_schema
 from nbfuse.fusion.tools import Tool, make_tools
 from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo, Provider
@@ -63,6 +64,7 @@ class Plan(NamedTuple):
     tools: tuple[Tool, ...] = ()
     images: tuple[str, ...] = ()
     given: Mapping[str, Answer] = {}  # by the labels of members
+    schema: Schema | None = None
 
     @property
     def judge(self) -> Member:
@@ -81,10 +83,11 @@ async def make_plan(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    schema: object = None,
 ) -> Plan:
     """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`.
 
-    `given` are answers of members that need not be asked again.
+    `given` are answers of members that need not be asked again. `schema` is what answers obey.
     """
     if not prompt.strip():
         raise PromptError("The prompt is empty.", "Write a question.")
@@ -101,7 +104,9 @@ async def make_plan(
         stay_inside()
     if pool.run:
         await check_sandbox()
-    usable = make_tools(tools)
+    usable, wanted = make_tools(tools), make_schema(schema)
+    if wanted is not None:
+        wanted.check_run(pool, with_tools=bool(usable))
     pictures = tuple(map(data_url, images if isinstance(images, list | tuple) else [images]))
     specs = expand(pool.members)
     prompt = prompt.strip()  # a line break at its end is enough to lead a tiny model astray
@@ -116,7 +121,7 @@ async def make_plan(
     members, judges = everybody[: len(specs)], everybody[len(specs) :]
     judge = judges[0]
     _check_judges(judges)
-    in_parts = pool.mode == "merge" and judge.info.form == "compact" and not usable
+    in_parts = pool.mode == "merge" and judge.info.form == "compact" and not (usable or wanted)
     parts = split(prompt) if in_parts else ()
     if any(len(answer.parts) != len(parts) for answer in given):
         parts = ()
@@ -133,6 +138,7 @@ async def make_plan(
         tools=usable,
         images=pictures,
         given=there,
+        schema=wanted,
     )
     if pictures and all(member.info.vision is False for member in members):
         raise ConfigError("No member of this pool can see pictures.", SEEING)
@@ -250,6 +256,8 @@ def _estimate(plan: Plan, checks: bool) -> Price:
     short, count = min(short, long), len(plan.members)
     judge_low, judge_high = JUDGE_WRITES[plan.pool.mode]
     bills = [(m, asked, short, asked, long) for m in plan.members if m.label not in plan.given]
+    if plan.schema is not None and checks:  # what does not obey is asked for once more
+        bills += [(m, 0, 0, asked + long, long) for m, *_ in bills]
     if plan.pool.mode == "debate":  # in each round everybody reads the others and answers again
         again = [(m, 0, 0, asked + count * long, long) for m in plan.members]
         bills += again * (1 + checks * (MOST_ROUNDS - 1))
