@@ -125,14 +125,14 @@ def _ask(options: argparse.Namespace) -> int:
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     pool, reason = pool_of(options)
     if options.dry_run:
-        plan = asyncio.run(make_plan(prompt, pool, images=options.image))
+        plan = asyncio.run(make_plan(prompt, pool, images=options.image, schema=options.schema))
         print(to_json(announcement(plan)) if options.json else plan_text(plan))
         return OK
     if reason != "as asked":
         print(pool_line(pool, reason), file=sys.stderr)
 
     try:
-        result = asyncio.run(_listen(prompt, pool, options.image))
+        result = asyncio.run(_listen(prompt, pool, options.image, options.schema))
     except NoAnswerError as error:
         if options.json:
             print(to_json(error.result))
@@ -149,7 +149,9 @@ def _ask(options: argparse.Namespace) -> int:
     return OK
 
 
-async def _listen(prompt: str, pool: Pool, images: Sequence[str]) -> FusionResult | None:
+async def _listen(
+    prompt: str, pool: Pool, images: Sequence[str], schema: str | None
+) -> FusionResult | None:
     """The result, also of a run that Ctrl-C has ended; one line tells how far it is."""
     stop = asyncio.Event()
     with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C simply ends it
@@ -157,7 +159,8 @@ async def _listen(prompt: str, pool: Pool, images: Sequence[str]) -> FusionResul
     result: FusionResult | None = None
     ended, members = 0, 0
     with _progress() as say:
-        async with aclosing(stream(prompt, pool, stop=stop, images=images)) as events:
+        asked = stream(prompt, pool, stop=stop, images=images, schema=schema)
+        async with aclosing(asked) as events:
             async for event in events:
                 match event:
                     case RunPlanned(members=names):
@@ -188,6 +191,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 def _print_result(result: FusionResult) -> None:
     """The answer on standard output; why and for how much beside it, on standard error."""
     from nbfuse.core.clean import clean
+    from nbfuse.render.fields import FIELD_HEADS, as_markdown, field_rows
     from nbfuse.render.table import HEADS, rows, sureness
     from nbfuse.render.text import summary
 
@@ -204,12 +208,15 @@ def _print_result(result: FusionResult) -> None:
     from rich.text import Text
 
     console = Console()
-    console.print(Panel(Markdown(clean(result.text)), title="Fused answer", title_align="left"))
+    answer = Markdown(as_markdown(clean(result.text)))
+    console.print(Panel(answer, title="Fused answer", title_align="left"))
     console.print("\n".join([why, *notes]), style="dim", markup=False)
-    table = Table(*HEADS, box=None, header_style="bold")
-    for row in rows(result):
-        table.add_row(*map(Text, row))
-    console.print(table)
+    for heads, body in ((FIELD_HEADS, field_rows(result)), (HEADS, rows(result))):
+        table = Table(*heads, box=None, header_style="bold")
+        for row in body:
+            table.add_row(*map(Text, row))
+        if body:
+            console.print(table)
 
 
 def _pull(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from nbfuse.core.errors import ConfigError
 from nbfuse.core.pool import Pool
 from nbfuse.core.shapes import Model, is_model, remember
 from nbfuse.fusion.fields import read_json, write_json
-from nbfuse.fusion.strict import at_root, referred, strict, takes_null
+from nbfuse.fusion.strict import MOST_STEPS, at_root, referred, strict, takes_null
 
 MOST_COMPLAINTS = 5  # of one answer that its author is told
 TAKEN = "Give a pydantic model (a class), a JSON schema as a dict, or a file of one."
@@ -101,7 +101,7 @@ class Schema:
 
     def _ways(self, part: Any, depth: int = 0) -> list[Mapping[str, Any]]:
         """The part, with what it refers to and what it lets one choose from."""
-        if not isinstance(part, Mapping) or depth > 8:
+        if not isinstance(part, Mapping) or depth > MOST_STEPS:
             return []
         inside: list[Any] = [
             one for key in ("anyOf", "oneOf", "allOf") for one in part.get(key, ())
@@ -159,11 +159,10 @@ def make_schema(given: object) -> Schema | None:
 
 
 def _schema(name: str, plain: Mapping[str, Any], model: Model | None) -> Schema:
-    import jsonschema
-
     try:
         copied = json.loads(json.dumps(plain))
-        jsonschema.validators.validator_for(copied).check_schema(copied)
+        if model is None:
+            _check_schema(copied)
         _check_references(copied, copied)
         root = at_root(copied)
     except LookupError as error:
@@ -171,8 +170,8 @@ def _schema(name: str, plain: Mapping[str, Any], model: Model | None) -> Schema:
             f"The schema refers to {error.args[0]!r}, which is not in it.",
             'Put what it refers to under "$defs".',
         ) from None
-    except (jsonschema.SchemaError, TypeError, ValueError, RecursionError) as error:
-        why = str(getattr(error, "message", error)).rstrip(".")
+    except (TypeError, ValueError, RecursionError) as error:
+        why = str(error).rstrip(".")
         raise ConfigError(f"That is no JSON schema: {why}.", TAKEN) from None
     if root.get("type", "object") != "object":
         raise ConfigError(
@@ -182,6 +181,15 @@ def _schema(name: str, plain: Mapping[str, Any], model: Model | None) -> Schema:
     if not root.get("properties"):
         raise ConfigError(f"{name[:1].upper()}{name[1:]} has no fields.", "Give it at least one.")
     return Schema(name, copied, model)
+
+
+def _check_schema(plain: dict[str, Any]) -> None:
+    import jsonschema  # takes a second, for whoever has no model
+
+    try:
+        jsonschema.validators.validator_for(plain).check_schema(plain)
+    except jsonschema.SchemaError as error:
+        raise ValueError(error.message) from None
 
 
 def _check_references(part: Any, root: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ _DROPPED = ("default", "examples", "discriminator", "uniqueItems", "$schema", "$
 _NAMED = ("properties", "$defs", "definitions", "patternProperties")  # hold parts by free names
 _VALUES = ("enum", "const", "required", "dependentRequired")  # hold no parts at all
 NULL = {"type": "null"}
+MOST_STEPS = 8  # from a reference to the next that are followed within one part
 
 
 def strict(schema: Mapping[str, Any], lengths: bool) -> dict[str, Any]:
@@ -79,16 +80,20 @@ def _require_all(made: dict[str, Any], part: Mapping[str, Any], root: Mapping[st
     made.setdefault("additionalProperties", False)
 
 
-def takes_null(part: Any, root: Mapping[str, Any]) -> bool:
+def takes_null(part: Any, root: Mapping[str, Any], depth: int = 0) -> bool:
     """Whether a part of the schema `root` lets null pass."""
-    import jsonschema
-    from referencing import Registry
-
-    if not isinstance(part, Mapping):
+    if not isinstance(part, Mapping) or depth > MOST_STEPS:
         return bool(part)
-    kind = jsonschema.validators.validator_for(root)
-    check = kind(root, registry=Registry()).evolve(schema=part)
-    return bool(check.is_valid(None))
+    kinds = part.get("type", "null")
+    if "null" not in ([kinds] if isinstance(kinds, str) else kinds):
+        return False
+    if ("const" in part and part["const"] is not None) or None not in part.get("enum", (None,)):
+        return False
+    if "$ref" in part and not takes_null(referred(part["$ref"], root), root, depth + 1):
+        return False
+    ways = [part[key] for key in ("anyOf", "oneOf") if key in part]
+    some = all(any(takes_null(one, root, depth + 1) for one in those) for those in ways)
+    return some and all(takes_null(one, root, depth + 1) for one in part.get("allOf", ()))
 
 
 def _known(made: dict[str, Any]) -> dict[str, Any]:

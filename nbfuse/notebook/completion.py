@@ -18,7 +18,8 @@ from nbfuse.core.pool import ANSWER_KINDS, MODES
 from nbfuse.notebook.commands import COMMANDS
 
 _LINE = re.compile(r"\s*(?:\w+\s*=\s*)?(?P<magic>%%?)fuse\s+(?P<rest>.*)$", re.DOTALL)
-_FREE = ("-o", "--out", "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed")
+_FREE = ("-o", "--out", "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed",
+         "--schema")  # fmt: skip
 
 
 @context_matcher()  # type: ignore[untyped-decorator]
