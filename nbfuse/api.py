@@ -86,8 +86,7 @@ def stream_again(
     own |= {"members": specs, "quorum": len(specs) or None}  # who is asked, is waited for
     pool = make_pool({**result.settings, **own, **settings})
     given = [answer for answer in _earlier(result) if not (retry and answer.wanting)]
-    kept = result.answer_schema
-    schema = (model_of(kept) or kept) if kept else None
+    schema = model_of(result.answer_schema, result.answer_model) or result.answer_schema or None
     return _listened(result.prompt, pool, stop, skip, given=given, schema=schema)
 
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-FieldDecision = Literal["agreement", "judge", "most votes", "anchor", "whole answer"]
+FieldDecision = Literal["agreement", "judge", "most votes", "anchor", "first", "whole answer"]
 
 
 class FieldSupport(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +22,8 @@ class FieldSupport(msgspec.Struct, frozen=True, kw_only=True):
     `path` is its JSON pointer (RFC 6901). Values are JSON texts, None for a field that is left out.
     `members` gave this value, out of `of` that answered; `others` are the other values, each with
     who gave it. It was `decided_by` the agreement of more than half, the judge, the most votes, the
-    anchor's value in a tie, or because one member's `whole answer` was taken.
+    anchor's value in a tie (the `first` where it has none), or because one member's `whole answer`
+    was taken.
     """
 
     path: str
@@ -54,24 +55,26 @@ def is_model(given: object) -> TypeGuard[Model]:
     return isinstance(given, type) and all(callable(getattr(given, one, None)) for one in methods)
 
 
-def remember(schema: Mapping[str, object], model: Model) -> None:
-    """Find `model` by its schema from now on; of two with the same the last one is meant."""
-    _models[_key(schema)] = model
+def remember(schema: Mapping[str, object], model: Model) -> str:
+    """Find `model` by its schema and the name that this gives; the last of two with both alike."""
+    name = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')}"
+    _models[_key(schema, name)] = model
+    return name
 
 
-def model_of(schema: Mapping[str, object]) -> Model | None:
-    """The model with that schema, where this process has met it and it is still there."""
-    return _models.get(_key(schema))
+def model_of(schema: Mapping[str, object], name: str) -> Model | None:
+    """The model with that schema and name, where this process has met it and it is still there."""
+    return _models.get(_key(schema, name)) if name else None
 
 
-def instance(schema: Mapping[str, object], text: str) -> object:
+def instance(schema: Mapping[str, object], name: str, text: str) -> object:
     """What a JSON text is an instance of: the model, else a dict; None where it does not obey."""
-    model = model_of(schema)
+    model = model_of(schema, name)
     try:
         return json.loads(text) if model is None else model.model_validate_json(text)
     except Exception:  # a validator of the user's own may raise anything
         return None
 
 
-def _key(schema: Mapping[str, object]) -> str:
-    return json.dumps(schema, sort_keys=True)
+def _key(schema: Mapping[str, object], name: str) -> str:
+    return f"{name} {json.dumps(schema, sort_keys=True)}"

@@ -197,8 +197,8 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     `provenance` names, for each paragraph of a merged answer, the members whose words it has;
     `minority` is where members stand that the outcome of a debate has not followed. Of a structured
-    answer `text` is its JSON, `fields` tells who stands behind what, and `answer_schema` is the
-    JSON schema that was asked for.
+    answer `text` is its JSON, `fields` tells who stands behind what, `answer_schema` is the JSON
+    schema that was asked for, and `answer_model` names the pydantic model that it is of, if any.
 
     `str(result)` is the fused answer, `result["name"]` is a member's `Answer`, `to_json(result)`
     keeps it and `from_json(FusionResult, …)` brings it back.
@@ -218,6 +218,7 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     parts: tuple[str, ...] = ()
     fields: tuple[FieldSupport, ...] = ()
     answer_schema: dict[str, object] = {}
+    answer_model: str = ""
     pool: str = ""
     settings: dict[str, object] = {}
     judge: str | None = None
@@ -235,7 +236,9 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Also a dict where the model is not known to this process, as after `from_json`; None without
         a schema, or where the text does not obey it.
         """
-        return instance(self.answer_schema, self.text) if self.answer_schema else None
+        if not self.answer_schema:
+            return None
+        return instance(self.answer_schema, self.answer_model, self.text)
 
     @property
     def cost(self) -> Decimal | None:

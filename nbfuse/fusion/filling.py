@@ -58,7 +58,7 @@ class Filling:
         if complaint and answer.status == "cut off":
             raise BadResponseError(
                 f"{self._member.label} was cut off before its answer was whole.",
-                "Raise --max-tokens, or leave it out.",
+                f"Raise --max-tokens, if it is set. {SIMPLER}",
             )
         if complaint:
             raise BadResponseError(

@@ -27,8 +27,7 @@ class Schema:
     def __init__(self, name: str, plain: dict[str, Any], model: Model | None) -> None:
         self.name, self.plain, self.model = name, plain, model
         self._root = at_root(plain)
-        if model is not None:
-            remember(plain, model)
+        self.model_name = remember(plain, model) if model is not None else ""
 
     def strict(self, local: bool) -> dict[str, Any]:
         """The form in which a server, or an engine on this machine, is told of it."""

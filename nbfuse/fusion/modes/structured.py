@@ -26,6 +26,7 @@ _BY: dict[FieldDecision, str] = {
     "judge": "the judge",
     "most votes": "the most votes",
     "anchor": "the anchor in a tie",
+    "first": "who came first in a tie",
     "whole answer": "the nearest whole answer",
 }
 Objects = Mapping[str, dict[str, Any]]
@@ -171,8 +172,9 @@ def _choice(run: Run, one: Dispute, groups: Sequence[_Group], settled: Settled |
         return _Choice(offered[number], "judge")
     weigh = weights(run)
     first, *others = [round(sum(weigh[m] for m in group.members), 9) for group in offered]
-    tied = first in others and run.plan.anchor.label in offered[0].members
-    return _Choice(offered[0], "anchor" if tied else "most votes")
+    if first not in others:
+        return _Choice(offered[0], "most votes")
+    return _Choice(offered[0], "anchor" if run.plan.anchor.label in offered[0].members else "first")
 
 
 def _valid(
