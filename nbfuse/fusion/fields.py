@@ -27,12 +27,14 @@ class Fused(NamedTuple):
     """One object out of several, and by JSON pointer the support of its fields.
 
     `value` holds the plurality's value of every field, and none that most members leave out.
-    `disputed` are the fields without a clear majority, in the order in which they come up.
+    `disputed` are the fields without a clear majority, in the order in which they come up;
+    `left_out` are those without a value in it.
     """
 
     value: object
     support: Mapping[str, Field]
     disputed: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def read_json(text: str) -> object:
@@ -119,7 +121,8 @@ def fuse_fields(
             kept[pointer] = ranked[0][0]
         if 2 * max(best, lacking) <= sum(weigh.values()):
             disputed.append(pointer)
-    return Fused(nested(kept), support, tuple(disputed))
+    left_out = tuple(pointer for pointer in pointers if pointer not in kept)
+    return Fused(nested(kept), support, tuple(disputed), left_out)
 
 
 def _sum(weigh: Mapping[str, float], members: tuple[str, ...] | list[str]) -> float:
@@ -153,8 +156,8 @@ def nested(fields: Mapping[str, object]) -> object:
                 break
             place = inner
         else:
-            if pointer:
-                place.setdefault(last, value)
+            if pointer:  # an empty object is copied: it may be filled here, and is a member's own
+                place.setdefault(last, dict(value) if isinstance(value, Mapping) else value)
     return whole
 
 

@@ -23,6 +23,7 @@ from nbfuse.fusion import engine
 from nbfuse.fusion.appeals import TAKEN_OUT
 from nbfuse.fusion.schema import make_schema
 from nbfuse.ledger.ledger import Ledger
+from nbfuse.render.fields import as_markdown
 from nbfuse.render.html import to_html
 from nbfuse.render.markdown import to_markdown
 from nbfuse.render.sheet import sheet
@@ -413,6 +414,40 @@ def test_an_object_or_none_is_one_dispute(server: LookAlike) -> None:
         assert len(questions(server.asked("v/judge")[-1])) == 1
 
 
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+    tricks: list[str]
+
+
+class Home(pydantic.BaseModel):
+    street: str
+    pet: Cat | Dog = pydantic.Field(discriminator="kind")
+
+
+def test_an_object_of_a_union_is_one_dispute_where_its_kind_is(server: LookAlike) -> None:
+    """Field by field a cat could come to have a dog's tricks."""
+    cat, dog = {"kind": "cat", "lives": 9}, {"kind": "dog", "tricks": ["sit"]}
+    say(server, a={"street": "x", "pet": cat}, b={"street": "x", "pet": dog})
+    server.models["v/judge"] = settling(
+        lambda values: next(le for le, text in values.items() if "sit" in text)
+    )
+    result = ask("a", "b", schema=Home)
+    assert result.value.pet == Dog(kind="dog", tricks=["sit"])
+    assert [one.path for one in result.fields] == ["/street", "/pet"]
+    assert result.verdict.decided_by == "judge"
+    say(server, c={"street": "x", "pet": {"kind": "cat", "lives": 7}})
+    server.models["v/judge"] = choosing("7")
+    by_majority = ask("a", "b", "c", schema=Home)
+    assert by_majority.value.pet == Cat(kind="cat", lives=7)
+    assert by_field(by_majority)["/pet/kind"] == ("cat", "agreement", ("a", "c"))
+    assert set(questions(server.asked("v/judge")[-1])["field_1"].values()) == {"7", "9"}
+
+
 def test_a_field_that_some_leave_out(server: LookAlike) -> None:
     say(server, a={"name": "Rome"}, b={"name": "Rome", "size": 2}, c={"name": "Rome"})
     result = ask("a", "b", "c", schema=PLAIN)
@@ -592,6 +627,16 @@ def test_answers_are_judged_again_under_the_same_schema(server: LookAlike) -> No
         asyncio.run(rejudge(result, mode="debate"))
     mine = promote(result, "b")
     assert (mine.value.founded, mine.fields) == (-750, ())
+
+
+def test_json_is_shown_as_code_and_nothing_in_it_ends_the_block(server: LookAlike) -> None:
+    say(server, a={"name": "``` _x_ <b>"}, b={"name": "``` _x_ <b>"})
+    result = ask("a", "b", schema=PLAIN)
+    html = to_html(result)
+    assert html.count("<pre><code>") == 3  # the fused answer and two members
+    assert "<em>" not in html
+    assert "````json" in to_markdown(result)
+    assert as_markdown('{"a": 1} and words') == '{"a": 1} and words'
 
 
 HOSTILE = "<img src=x onerror=alert(1)> | [x](javascript:alert(1)) ![p](http://h/p.png) \x1b[31m"

@@ -8,17 +8,26 @@ has to obey the schema as a whole; where it does not, the nearest member's whole
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nbfuse.core.errors import ModelError
 from nbfuse.core.events import JudgeFailed
 from nbfuse.core.shapes import FieldDecision, FieldSupport
 from nbfuse.core.types import Answer, Confidence, DecidedBy, Verdict
-from nbfuse.fusion.fields import Fused, fuse_fields, nested, same_as, write_json
+from nbfuse.fusion.fields import nested, same_as, write_json
 from nbfuse.fusion.modes.outcome import Outcome
+from nbfuse.fusion.objects import (
+    MISSING,
+    Group,
+    Objects,
+    dispute_of,
+    groups_of,
+    objects_of,
+    vote,
+)
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.schema import Schema
-from nbfuse.fusion.settle import Dispute, Option, Settled, option, settle
+from nbfuse.fusion.settle import Dispute, Settled, settle
 from nbfuse.fusion.vote import weights
 
 _BY: dict[FieldDecision, str] = {
@@ -29,36 +38,27 @@ _BY: dict[FieldDecision, str] = {
     "first": "who came first in a tie",
     "whole answer": "the nearest whole answer",
 }
-Objects = Mapping[str, dict[str, Any]]
-_MISSING = object()
-
-
-class _Group(NamedTuple):
-    """A value of a field (`_MISSING`: it is left out) and who gave it."""
-
-    value: object
-    members: tuple[str, ...]
 
 
 class _Choice(NamedTuple):
-    group: _Group
+    group: Group
     by: FieldDecision
 
 
 async def structured(run: Run, answers: Sequence[Answer], schema: Schema) -> Outcome | None:
     """The object that the answers come to; None where no answer obeys the schema."""
-    objects = _objects(answers, schema)
+    objects = objects_of(answers, schema)
     if not objects:
         return None
     anchor = run.plan.anchor.label
-    fused = _fused(run, objects, anchor)
-    groups = {pointer: _groups(fused, pointer) for pointer in fused.support}
+    fused = vote(run, objects, anchor)
+    groups = {pointer: groups_of(fused, pointer) for pointer in fused.support}
     chosen: dict[str, _Choice] = {}
     for pointer, those in groups.items():
         if pointer not in fused.disputed:
             chosen[pointer] = _Choice(those[0], "agreement")
     settled: Settled | None = None
-    disputes = [_dispute(run, schema, objects, p, groups[p]) for p in fused.disputed]
+    disputes = [dispute_of(run, schema, objects, p, groups[p]) for p in fused.disputed]
     if disputes:
         settled = await _judged(run, disputes, _whole(chosen))
     for one in disputes:
@@ -68,77 +68,13 @@ async def structured(run: Run, answers: Sequence[Answer], schema: Schema) -> Out
     fields = tuple(
         _support(p, choice, groups[p], len(objects))
         for p, choice in chosen.items()
-        if choice.group.value is not _MISSING or not any(q.startswith(f"{p}/") for q in chosen)
+        if choice.group.value is not MISSING or not any(q.startswith(f"{p}/") for q in chosen)
     )
     return Outcome(write_json(value), _verdict(run, objects, value, fields, settled), fields=fields)
 
 
-def _objects(answers: Sequence[Answer], schema: Schema) -> dict[str, dict[str, Any]]:
-    found = {}
-    for answer in answers:
-        if answer.failure is None:
-            try:
-                found[answer.member] = schema.read(answer.text)
-            except ValueError:
-                continue  # an answer of an earlier run; a member's own was refused with its reason
-    return found
-
-
-def _fused(run: Run, objects: Objects, anchor: str) -> Fused:
-    """The vote on each field; where even the shape is disputed, an object is one value.
-
-    A field that a single one of several members decides by its weight is disputed all the same.
-    """
-    weigh = weights(run)
-    fused = fuse_fields(objects, anchor, weigh)
-    torn = [p for p in fused.disputed if any(q.startswith(f"{p}/") for q in fused.support)]
-    if torn:
-        fused = fuse_fields(objects, anchor, weigh, closed=torn)
-    lonely = [
-        pointer
-        for pointer, field in fused.support.items()
-        if max(len(field.values[0][1]), len(field.missing)) < min(2, len(objects))
-    ]
-    disputed = dict.fromkeys([*fused.disputed, *lonely])
-    return fused._replace(disputed=tuple(p for p in fused.support if p in disputed))
-
-
-def _groups(fused: Fused, pointer: str) -> list[_Group]:
-    """The values of a field and who left it out, the one first that the votes come to."""
-    field = fused.support[pointer]
-    groups = [_Group(value, who) for value, who in field.values]
-    if not field.missing:
-        return groups
-    without = _Group(_MISSING, field.missing)
-    kept = _at(fused.value, pointer) is not _MISSING
-    return [*groups, without] if kept else [without, *groups]
-
-
-def _at(value: object, pointer: str) -> object:
-    for name in pointer.split("/")[1:]:
-        name = name.replace("~1", "/").replace("~0", "~")
-        if not isinstance(value, Mapping) or name not in value:
-            return _MISSING
-        value = value[name]
-    return value
-
-
-def _dispute(
-    run: Run, schema: Schema, objects: Objects, pointer: str, groups: Sequence[_Group]
-) -> Dispute:
-    """The field as a question; that it be left out is an answer only where its object is there."""
-    parent = pointer.rpartition("/")[0]
-    options: list[Option] = []
-    for group in groups:
-        lacks = group.value is _MISSING
-        if lacks and not any(isinstance(_at(objects[m], parent), Mapping) for m in group.members):
-            continue
-        options.append(option(None if lacks else group.value, run.plan.prompt, lacks))
-    return Dispute(pointer, schema.about(pointer), tuple(options))
-
-
 def _whole(chosen: Mapping[str, _Choice]) -> object:
-    return nested({p: c.group.value for p, c in chosen.items() if c.group.value is not _MISSING})
+    return nested({p: c.group.value for p, c in chosen.items() if c.group.value is not MISSING})
 
 
 async def _judged(run: Run, disputes: Sequence[Dispute], settled: object) -> Settled | None:
@@ -164,9 +100,9 @@ async def _judged(run: Run, disputes: Sequence[Dispute], settled: object) -> Set
         return None
 
 
-def _choice(run: Run, one: Dispute, groups: Sequence[_Group], settled: Settled | None) -> _Choice:
+def _choice(run: Run, one: Dispute, groups: Sequence[Group], settled: Settled | None) -> _Choice:
     """What the judge says firmly, else the most votes, else the anchor's value."""
-    values = [_MISSING if each.left_out else each.value for each in one.options]
+    values = [MISSING if each.left_out else each.value for each in one.options]
     offered = [next(group for group in groups if group.value is value) for value in values]
     if settled is not None and (number := settled.chosen.get(one.pointer)) is not None:
         return _Choice(offered[number], "judge")
@@ -181,7 +117,7 @@ def _valid(
     run: Run,
     schema: Schema,
     objects: Objects,
-    groups: Mapping[str, Sequence[_Group]],
+    groups: Mapping[str, Sequence[Group]],
     chosen: dict[str, _Choice],
     anchor: str,
 ) -> tuple[object, dict[str, _Choice]]:
@@ -209,7 +145,7 @@ def _valid(
     return objects[nearest], whole
 
 
-def _support(pointer: str, choice: _Choice, groups: Sequence[_Group], of: int) -> FieldSupport:
+def _support(pointer: str, choice: _Choice, groups: Sequence[Group], of: int) -> FieldSupport:
     return FieldSupport(
         path=pointer,
         value=_text(choice.group.value),
@@ -221,7 +157,7 @@ def _support(pointer: str, choice: _Choice, groups: Sequence[_Group], of: int) -
 
 
 def _text(value: object) -> str | None:
-    return None if value is _MISSING else write_json(value)
+    return None if value is MISSING else write_json(value)
 
 
 def _verdict(
