@@ -633,7 +633,7 @@ def test_json_is_shown_as_code_and_nothing_in_it_ends_the_block(server: LookAlik
     say(server, a={"name": "``` _x_ <b>"}, b={"name": "``` _x_ <b>"})
     result = ask("a", "b", schema=PLAIN)
     html = to_html(result)
-    assert html.count("<pre><code>") == 3  # the fused answer and two members
+    assert html.count('<pre><code class="language-json">') == 3  # the fused answer and two members
     assert "<em>" not in html
     assert "````json" in to_markdown(result)
     assert as_markdown('{"a": 1} and words') == '{"a": 1} and words'
