@@ -20,6 +20,7 @@ from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Answer, Price
 from nbfuse.fusion.parts import split
 from nbfuse.fusion.sandbox import check_sandbox
+from nbfuse.fusion.schema import Schema, make_schema
 from nbfuse.fusion.tools import Tool, make_tools
 from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo, Provider
@@ -64,6 +65,7 @@ class Plan(NamedTuple):
     tools: tuple[Tool, ...] = ()
     images: tuple[str, ...] = ()
     given: Mapping[str, Answer] = {}  # by the labels of members
+    schema: Schema | None = None
 
     @property
     def judge(self) -> Member:
@@ -90,11 +92,13 @@ async def make_plan(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    schema: object = None,
     resolve: Callable[[str], Target] = resolve,
 ) -> Plan:
     """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`.
 
-    `given` are answers of members that need not be asked again; `resolve` finds who answers a spec.
+    `given` are answers of members that need not be asked again; `schema` is what answers obey;
+    `resolve` finds who answers a spec.
     """
     prompt = checked(prompt)
     if is_local_only():
@@ -103,7 +107,9 @@ async def make_plan(
         stay_inside()
     if pool.run:
         await check_sandbox()
-    usable = make_tools(tools)
+    usable, wanted = make_tools(tools), make_schema(schema)
+    if wanted is not None:
+        wanted.check_run(pool, with_tools=bool(usable))
     pictures = tuple(map(data_url, images if isinstance(images, list | tuple) else [images]))
     specs = expand(pool.members)
     names = labels(specs)
@@ -121,7 +127,7 @@ async def make_plan(
         raise ConfigError(
             f"No member can be asked. {members[0].info.missing}", "Or choose other members."
         )
-    in_parts = pool.mode == "merge" and judge.info.form == "compact" and not usable
+    in_parts = pool.mode == "merge" and judge.info.form == "compact" and not (usable or wanted)
     parts = split(prompt) if in_parts else ()
     if any(len(answer.parts) != len(parts) for answer in given):
         parts = ()
@@ -138,6 +144,7 @@ async def make_plan(
         tools=usable,
         images=pictures,
         given=there,
+        schema=wanted,
     )
     if pictures and all(member.info.vision is False for member in members):
         raise ConfigError("No member of this pool can see pictures.", SEEING)
@@ -276,6 +283,8 @@ def _estimate(plan: Plan, checks: bool) -> Price:
         for m in plan.members
         if m.label not in plan.given
     ]
+    if plan.schema is not None and checks:  # what does not obey is asked for once more
+        bills += [(m, 0, 0, asked + long, long) for m, *_ in bills]
     if plan.pool.mode == "debate":  # in each round everybody reads the others and answers again
         again = [(m, 0, 0, asked + count * long, long) for m in plan.members]
         bills += again * (1 + checks * (MOST_ROUNDS - 1))

@@ -36,6 +36,7 @@ WORK = {
     "top two": "compares the two that it put first",
     "gate": "compares the merged answer with the best one",
     "writing on": "writes on",
+    "fields": "chooses between values",
 }
 ENDS = {"complete": "Done", "stopped": "Stopped", "failed": "No answer"}
 

@@ -35,6 +35,7 @@ async def replayed(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    schema: object = None,
     measured: Measured | None = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of a run that `source` answers, as `engine.stream` does.
@@ -59,6 +60,7 @@ async def replayed(
             take.entropy,
             playing.resolve,
             playing.player.look if playing.player is not None else None,
+            schema,
         )
 
     stage = _Stage(take, begin, real=source.speed == "original")

@@ -406,6 +406,35 @@ def test_functions_and_pictures_of_the_notebook_go_along_by_their_names(
     assert "plot.png: No such file" in live.run("%%fuse --image plot.png\nhi")["evalue"]
 
 
+def test_a_model_of_the_notebook_is_what_answers_obey(live: Kernel, server: LookAlike) -> None:
+    live.run(
+        "import pydantic, types\nclass City(pydantic.BaseModel):\n    name: str\n    founded: int\n"
+        "shapes = types.SimpleNamespace(City=City)\nplain = City.model_json_schema()"
+    )
+    one, other = '{"name": "Rome", "founded": -753}', '{"name": "Rome", "founded": 1}'
+    server.models |= {"v/a": Say(one), "v/b": Say(other), "v/c": Say(one)}
+    cell = "%%fuse -m openrouter:v/a,openrouter:v/b,openrouter:v/c --quorum 3 -o r --schema "
+    for name in ("City", "shapes.City"):
+        told = live.run(f"{cell}{name}\nRome?")
+        assert told["status"] == "ok", told
+        assert live.value("[r.value == City(name='Rome', founded=-753), r.value is r.value]") == [
+            True,
+            True,
+        ]
+    (shown, *_) = told["updates"] or told["outputs"]  # a quick run has had no view
+    assert "a, c (2 of 3)" in shown["data"]["text/html"]
+    live.run(f"{cell}plain\nRome?")
+    assert live.value("[r.value['name'], [f.decided_by for f in r.fields]]") == [
+        "Rome",
+        ["agreement", "agreement"],
+    ]
+    wrong = live.run("%%fuse --schema Cty\nhi")
+    assert "there is no variable 'Cty'" in wrong["evalue"]
+    assert "Did you mean City" in wrong["evalue"]
+    assert "is no schema" in live.run("%%fuse --schema shapes\nhi")["evalue"]
+    assert "city.json can't be read" in live.run("%%fuse --schema city.json\nhi")["evalue"]
+
+
 def test_a_dry_run_asks_nobody(live: Kernel, server: LookAlike) -> None:
     told = live.run(SLOW.replace("-o r", "--dry-run"))
     assert "Would ask a, b; judge judges (best-of)." in told["stdout"]
