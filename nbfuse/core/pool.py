@@ -44,6 +44,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None = None
     budget: Decimal | None = None
     run: bool = False
+    embedding: str | None = None
     local_only: bool = False
     name: str = ""
 
@@ -58,8 +59,9 @@ class Pool(_Settings, frozen=True, kw_only=True):
     which members get four fifths. `budget` is US dollars for one run. `anchor` is the member
     trusted most (None: the first). A `second_judge`, best of another family, reads the answers in
     the other order. With `check` the judge looks even at an answer that is the only one. `run` lets
-    Python code in answers be run, confined, to compare what it prints. Raises `ConfigError` for
-    values that can't work.
+    Python code in answers be run, confined, to compare what it prints. `embedding` is a local model
+    that tells which of several free texts is most like the others, where no judge can (None: by
+    shared words). Raises `ConfigError` for values that can't work.
     """
 
     def __post_init__(self) -> None:

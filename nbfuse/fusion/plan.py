@@ -17,6 +17,7 @@ from nbfuse.core.fence import stay_inside
 from nbfuse.core.pictures import data_url
 from nbfuse.core.pool import Pool, expand, family, labels
 from nbfuse.core.types import Answer, Price
+from nbfuse.fusion.embedding import Embedding, find_embedding
 from nbfuse.fusion.parts import split
 from nbfuse.fusion.sandbox import check_sandbox
 from nbfuse.fusion.tools import Tool, make_tools
@@ -63,6 +64,7 @@ class Plan(NamedTuple):
     tools: tuple[Tool, ...] = ()
     images: tuple[str, ...] = ()
     given: Mapping[str, Answer] = {}  # by the labels of members
+    embedding: Embedding | None = None
 
     @property
     def judge(self) -> Member:
@@ -112,6 +114,7 @@ async def make_plan(
     there = {answer.member: answer for answer in given}
     asked = [t for t, name in zip(targets, names, strict=False) if _is_asked(pool, name, there)]
     _check_privacy(pool, [*asked, *targets[len(specs) :]])  # before anything is looked up
+    embedding = await find_embedding(pool.embedding) if pool.embedding is not None else None
     everybody = await _everybody((*names, *labels(judge_specs)), targets)
     members, judges = everybody[: len(specs)], everybody[len(specs) :]
     judge = judges[0]
@@ -133,6 +136,7 @@ async def make_plan(
         tools=usable,
         images=pictures,
         given=there,
+        embedding=embedding,
     )
     if pictures and all(member.info.vision is False for member in members):
         raise ConfigError("No member of this pool can see pictures.", SEEING)
