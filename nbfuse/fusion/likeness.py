@@ -61,6 +61,8 @@ async def embed(run: Run, texts: Sequence[str]) -> None:
             found = await embedding.provider.embed(embedding.model, missing)
         if not all(math.isfinite(math.fsum(vector)) for vector in found):
             raise BadResponseError(f"{embedding.label} gave vectors that are no numbers.")
+        if len({len(vector) for vector in (*found, *run.vectors.values())}) > 1:
+            raise BadResponseError(f"{embedding.label} gave vectors of different lengths.")
         run.vectors.update(zip(missing, found, strict=True))
     except TimeoutError:
         _note(run, f"{embedding.label} had no time to compare the answers before the deadline")
