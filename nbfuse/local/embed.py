@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -34,12 +35,25 @@ class _TooLongError(Exception):
     """The text is longer than a batch."""
 
 
+class _Asked(NamedTuple):
+    """Who is asked, what errors call it, and how many tokens it reads at once."""
+
+    server: Server
+    name: str
+    most: int
+
+
 class _Place(msgspec.Struct):
     embedding: list[float | list[float]]  # of a text, or of each of its tokens
 
 
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+
+
 class _Reply(msgspec.Struct):
     data: list[_Place]
+    usage: _Usage = msgspec.field(default_factory=_Usage)
 
 
 class _Why(msgspec.Struct):
@@ -65,7 +79,7 @@ async def embed(model: LocalModel, name: str, texts: Sequence[str]) -> list[list
     ended = False
     try:
         with engine.using(server):
-            vectors = [await _vector(server, name, text) for text in texts]
+            vectors = [await _vector(_Asked(server, name, context), text) for text in texts]
         ended = True
     finally:
         if not ended:
@@ -73,32 +87,34 @@ async def embed(model: LocalModel, name: str, texts: Sequence[str]) -> list[list
     return vectors
 
 
-async def _vector(server: Server, name: str, text: str) -> list[float]:
+async def _vector(asked: _Asked, text: str) -> list[float]:
     try:
-        return await _ask(server, name, text)
+        return await _ask(asked, text)
     except _TooLongError as error:
         if len(text) <= LEAST:
             raise errors.BadResponseError(
-                f"{name} can't embed a text of {len(text)} characters: {error}.",
+                f"{asked.name} can't embed a text of {len(text)} characters: {error}.",
                 "Choose another embedding model.",
             ) from error
     middle = len(text) // 2
     cut = text.find(" ", middle, len(text) - 1)
     halves = (text[:cut], text[cut:]) if cut > 0 else (text[:middle], text[middle:])
-    one, other = [await _vector(server, name, half) for half in halves]
+    one, other = [await _vector(asked, half) for half in halves]
     share = len(halves[0]) / len(text)
     return [share * x + (1 - share) * y for x, y in zip(one, other, strict=True)]
 
 
-async def _ask(server: Server, name: str, text: str) -> list[float]:
+async def _ask(asked: _Asked, text: str) -> list[float]:
     """The vector of a text that fits; raises `_TooLongError` for another."""
+    server, name, most = asked
     address = http.Address(server.base_url, Secret(server.key), _JSON, LIMITS)
     body = msgspec.json.encode({"model": name, "input": [text], "encoding_format": "float"})
     try:
         replies = http.post_events(address, "/embeddings", body, LIMITS.first_s)
         async with aclosing(replies):
             said = "".join([piece async for piece in replies if isinstance(piece, str)])
-        (place,) = msgspec.json.decode(said, type=_Reply).data
+        reply = msgspec.json.decode(said, type=_Reply)
+        (place,) = reply.data
     except http.Rejected as error:
         reason = _reason(error.body)
         if _TOO_LONG.search(reason):
@@ -111,6 +127,8 @@ async def _ask(server: Server, name: str, text: str) -> list[float]:
         ) from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise _failed(name, f"that is no vector ({error})") from error
+    if reply.usage.prompt_tokens >= most:  # llama-cpp-python leaves out the rest without a word
+        raise _TooLongError(f"it has {most:,} tokens or more")
     return _pooled(place.embedding)
 
 
