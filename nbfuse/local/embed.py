@@ -22,9 +22,7 @@ from nbfuse.local.fit import read_head
 from nbfuse.providers import http
 from nbfuse.providers.keys import Secret
 
-# Tokens that are read at once. Small models know 512, and the memory for a batch grows with it: a
-# longer one would need an account of its own.
-LONGEST = 1024
+LONGEST = 512  # tokens that are read at once: small models know no more, and memory grows with it
 LEAST = 16  # characters: what is too long even so is no matter of length
 _POOLINGS = {1: "mean", 2: "cls", 3: "last"}  # as llama.cpp numbers them
 _TOO_LONG = re.compile(r"too large to process|exceeds the available context")  # in its words

@@ -70,7 +70,7 @@ class Engine:
         with child.loading:
             ended = bool(child.servers) and not child.alive  # by `abandon`, while this waited
             if not ended and loaded not in child.servers:
-                way = self._way(path, eyes, model.context, child)
+                way = self._way(path, eyes, model.context, child, pooling)
                 request = {
                     "path": str(path),
                     "mmproj": str(eyes or ""),
@@ -147,9 +147,12 @@ class Engine:
                 child = self._children[group] = Child(kind)
             return child
 
-    def _way(self, path: Path, eyes: Path | None, context: int, child: Child) -> memory.Setting:
+    def _way(
+        self, path: Path, eyes: Path | None, context: int, child: Child, pooling: str
+    ) -> memory.Setting:
         """How the model will be loaded; large models that nobody uses make room for it."""
         header, beside = read_head(path), size(eyes) if eyes else 0
+        beside += memory.unused_words(header) if pooling else 0
         try:
             return memory.choose(path.name, header, context, memory.available() - beside)
         except OutOfMemoryError:

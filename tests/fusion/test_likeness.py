@@ -55,7 +55,7 @@ def run(asked: Pool) -> FusionResult:
 
 def own_vectors(path: Path, texts: list[str]) -> list[list[float]]:
     """What the model's own server says of each text, asked without any code of ours."""
-    model = msgspec.structs.replace(from_file(path), context=1024, slots=1)
+    model = msgspec.structs.replace(from_file(path), context=512, slots=1)
     at = engine.serve(model, "reference", "mean")
     said = httpx.post(
         f"{at.base_url}/embeddings",

