@@ -14,7 +14,7 @@ from nbfuse.core.errors import ModelError
 from nbfuse.core.events import JudgeFailed
 from nbfuse.core.types import Verdict
 from nbfuse.fusion.candidates import Candidate, candidate, shuffled
-from nbfuse.fusion.fallback import fall_back
+from nbfuse.fusion.fallback import without_judge
 from nbfuse.fusion.judge import affords_comparison, rank
 from nbfuse.fusion.plan import VERDICT
 from nbfuse.fusion.run import Run
@@ -28,7 +28,7 @@ async def let_through(
     run: Run, text: str, those: Sequence[Candidate], written: Verdict
 ) -> tuple[Verdict, str]:
     """The merged `text` under the verdict `written`, else the best candidate's under its own."""
-    _, best = fall_back(run, those, "")
+    _, best = await without_judge(run, those, "")
     if contradicts_most(run, text, those):
         return _kept(best, "The merged answer contradicts what most members say"), best.text
     if text.split() == best.text.split():

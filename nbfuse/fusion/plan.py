@@ -18,6 +18,7 @@ from nbfuse.core.fence import stay_inside
 from nbfuse.core.pictures import data_url
 from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Answer, Price
+from nbfuse.fusion.embedding import Embedding, find_embedding
 from nbfuse.fusion.parts import split
 from nbfuse.fusion.sandbox import check_sandbox
 from nbfuse.fusion.schema import Schema, make_schema
@@ -66,6 +67,7 @@ class Plan(NamedTuple):
     images: tuple[str, ...] = ()
     given: Mapping[str, Answer] = {}  # by the labels of members
     schema: Schema | None = None
+    embedding: Embedding | None = None
 
     @property
     def judge(self) -> Member:
@@ -119,6 +121,9 @@ async def make_plan(
     there = {answer.member: answer for answer in given}
     asked = [t for t, name in zip(targets, names, strict=False) if _is_asked(pool, name, there)]
     _check_privacy(pool, [*asked, *targets[len(specs) :]])  # before anything is looked up
+    embedding = None
+    if pool.embedding is not None:
+        embedding = await find_embedding(pool.embedding, resolve)
     everybody = await _everybody((*names, *labels(judge_specs)), targets)
     members, judges = everybody[: len(specs)], everybody[len(specs) :]
     judge = judges[0]
@@ -145,6 +150,7 @@ async def make_plan(
         images=pictures,
         given=there,
         schema=wanted,
+        embedding=embedding,
     )
     if pictures and all(member.info.vision is False for member in members):
         raise ConfigError("No member of this pool can see pictures.", SEEING)
