@@ -20,7 +20,8 @@ from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer
 from nbfuse.fusion.calling import Conversation
 from nbfuse.fusion.filling import Filling
-from nbfuse.fusion.plan import ASKED_FIRST, SEEING, Member
+from nbfuse.fusion.plan import SEEING, Member
+from nbfuse.fusion.price import ASKED_FIRST
 from nbfuse.fusion.run import Draft, Run
 from nbfuse.fusion.savings import note_saved
 from nbfuse.fusion.vote import compared, decides, run_code

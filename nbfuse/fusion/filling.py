@@ -14,7 +14,8 @@ from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.core.errors import BadResponseError
 from nbfuse.core.types import Answer
 from nbfuse.fusion.fields import write_json
-from nbfuse.fusion.plan import LONG_ANSWER, Member, tokens_in
+from nbfuse.fusion.plan import Member
+from nbfuse.fusion.price import LONG_ANSWER, tokens_in
 from nbfuse.fusion.replies import first_reply, object_texts
 from nbfuse.fusion.run import Draft, Run
 from nbfuse.fusion.schema import Schema

@@ -16,7 +16,7 @@ from nbfuse.core.types import Verdict
 from nbfuse.fusion.candidates import Candidate, candidate, shuffled
 from nbfuse.fusion.fallback import without_judge
 from nbfuse.fusion.judge import affords_comparison, rank
-from nbfuse.fusion.plan import VERDICT
+from nbfuse.fusion.price import VERDICT
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.vote import alike
 from nbfuse.fusion.window import squeezed

@@ -19,7 +19,8 @@ from nbfuse.core.types import Margin, Score, Verdict
 from nbfuse.fusion.candidates import Ballot, Candidate, opposite, request, shuffled
 from nbfuse.fusion.compact import ACCEPTABLE, p_right_of_all
 from nbfuse.fusion.fallback import tie_break, without_judge
-from nbfuse.fusion.plan import VERDICT, Member, tokens_in
+from nbfuse.fusion.plan import Member
+from nbfuse.fusion.price import VERDICT, tokens_in
 from nbfuse.fusion.rubric import Reading, read_ballot
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.vote import alike

@@ -18,7 +18,8 @@ from nbfuse.core.events import JudgeStarted
 from nbfuse.fusion.appeals import without_appeals
 from nbfuse.fusion.candidates import Ballot, Candidate, undress
 from nbfuse.fusion.fields import write_json
-from nbfuse.fusion.plan import VERDICT, Member
+from nbfuse.fusion.plan import Member
+from nbfuse.fusion.price import VERDICT
 from nbfuse.fusion.replies import ask_json
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.window import squeezed

@@ -13,7 +13,7 @@ import msgspec
 from nbfuse.core import events
 from nbfuse.core.events import Event, RunPlanned
 from nbfuse.core.types import Answer, FusionResult
-from nbfuse.fusion.plan import CHARACTERS_PER_TOKEN, tokens_in
+from nbfuse.fusion.price import CHARACTERS_PER_TOKEN, tokens_in
 
 State = Literal[
     "waiting",

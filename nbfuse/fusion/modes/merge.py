@@ -21,7 +21,7 @@ from nbfuse.fusion.fallback import without_judge
 from nbfuse.fusion.gate import let_through
 from nbfuse.fusion.judge import ballot_of, decide, decide_compactly
 from nbfuse.fusion.modes.outcome import Outcome, agreed
-from nbfuse.fusion.plan import MERGE_WRITES, tokens_in
+from nbfuse.fusion.price import MERGE_WRITES, tokens_in
 from nbfuse.fusion.provenance import provenance
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.window import squeezed
