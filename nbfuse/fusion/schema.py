@@ -15,7 +15,7 @@ from nbfuse.core.errors import ConfigError
 from nbfuse.core.pool import Pool
 from nbfuse.core.shapes import Model, is_model, remember
 from nbfuse.fusion.fields import read_json, write_json
-from nbfuse.fusion.strict import MOST_STEPS, at_root, referred, strict, takes_null
+from nbfuse.fusion.strict import MOST_STEPS, at_root, check_references, referred, strict, takes_null
 
 MOST_COMPLAINTS = 5  # of one answer that its author is told
 TAKEN = "Give a pydantic model (a class), a JSON schema as a dict, or a file of one."
@@ -162,7 +162,7 @@ def _schema(name: str, plain: Mapping[str, Any], model: Model | None) -> Schema:
         copied = json.loads(json.dumps(plain))
         if model is None:
             _check_schema(copied)
-        _check_references(copied, copied)
+        check_references(copied, copied)
         root = at_root(copied)
     except LookupError as error:
         raise ConfigError(
@@ -189,22 +189,6 @@ def _check_schema(plain: dict[str, Any]) -> None:
         jsonschema.validators.validator_for(plain).check_schema(plain)
     except jsonschema.SchemaError as error:
         raise ValueError(error.message) from None
-
-
-def _check_references(part: Any, root: dict[str, Any]) -> None:
-    """Raise `LookupError` for a reference to nowhere: nothing is ever fetched for a schema."""
-    if isinstance(part, list):
-        for one in part:
-            _check_references(one, root)
-    if isinstance(part, dict):
-        if isinstance(place := part.get("$ref"), str):
-            try:
-                referred(place, root)
-            except (LookupError, TypeError):
-                raise LookupError(place) from None
-        for key, one in part.items():
-            if key not in ("enum", "const", "default", "examples"):
-                _check_references(one, root)
 
 
 def _from_file(path: Path) -> dict[str, Any]:

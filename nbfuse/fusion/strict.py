@@ -115,3 +115,19 @@ def _is_plain(pattern: str) -> bool:
     """Whether engines can turn a pattern into a grammar: anchored, without looking around."""
     anchored = pattern.startswith("^") and pattern.endswith("$")
     return anchored and "(?" not in pattern and "\\" not in pattern
+
+
+def check_references(part: Any, root: dict[str, Any]) -> None:
+    """Raise `LookupError` for a reference to nowhere: nothing is ever fetched for a schema."""
+    if isinstance(part, list):
+        for one in part:
+            check_references(one, root)
+    if isinstance(part, dict):
+        if isinstance(place := part.get("$ref"), str):
+            try:
+                referred(place, root)
+            except (LookupError, TypeError):
+                raise LookupError(place) from None
+        for key, one in part.items():
+            if key not in ("enum", "const", "default", "examples"):
+                check_references(one, root)
