@@ -6,7 +6,7 @@ anchor; and never the longest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from nbfuse.core.measured import ENOUGH
@@ -29,13 +29,16 @@ def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, 
     voters = {c.member: c for c in whole or latest.values()}
     answers = [Answer(member=c.member, spec="", text=c.text) for c in voters.values()]
     found = compared(run, answers)
-    fields = by_fields(answers, anchor, weights(run)) if found and found.kind == "json" else None
+    weigh = weights(run)
+    fields = by_fields(answers, anchor, weigh) if found and found.kind == "json" else None
     middle = medoid(answers)
     if found is not None and len(found.groups[0]) > 1:
         group = found.groups[0]
         member, how = anchor if anchor in group else group[0], f"{len(group)} members agree"
     elif fields is not None:
         member, how = fields.nearest, "it is nearest to what most say in each field"
+    elif reliable := _most_reliable(weigh, voters):
+        member, how = reliable, "its member was right most often"
     elif middle is not None and (found is None or found.kind == "text"):
         member, how = middle.member, "it is most like the others"
     elif anchor in voters:
@@ -44,6 +47,13 @@ def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, 
         member, how = answers[0].member, "it came first"
     reason = f"{why} {member} was taken: {how}."
     return Verdict(decided_by="fallback", best=member, reason=reason), voters[member]
+
+
+def _most_reliable(weigh: Mapping[str, float], voters: Mapping[str, Candidate]) -> str:
+    """Whose vote weighs most; nobody where several do, as where nothing was measured."""
+    most = max(weigh[member] for member in voters)
+    leading = [member for member in voters if weigh[member] == most]
+    return leading[0] if len(leading) == 1 and len(voters) > 1 else ""
 
 
 def tie_break(
