@@ -5,6 +5,7 @@ A parse error never decides anything: what can't be read and checked is refused.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -59,6 +60,7 @@ async def _first_reply(ask: Callable[[Call], Awaitable[Answer]], call: Call) -> 
     return await ask(plain), plain
 
 
+@functools.cache  # it takes a millisecond, and is the same for every call
 def schema_of(kind: type) -> dict[str, object]:
     """The JSON schema of a struct in strict form: every field is required, no others allowed."""
     schema = msgspec.json.schema(kind)
