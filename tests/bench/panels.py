@@ -20,6 +20,7 @@ import fields
 import recorded
 
 from nbfuse import NoAnswerError, Pool, fuse
+from nbfuse.evaluation.statistics import Difference
 from nbfuse.local.catalog import find
 from nbfuse.local.engine import engine
 
@@ -98,6 +99,28 @@ async def make() -> None:
     engine.stop()
 
 
+def percent(share: float) -> str:
+    return f"{100 * share:5.1f}"
+
+
+def points(versus: Difference) -> str:
+    return f"{100 * versus.mean:+5.1f} ({100 * versus.low:+5.1f} to {100 * versus.high:+5.1f})"
+
+
+async def table() -> None:
+    """Print how each panel does: right answers in %, differences in points with 95 % intervals."""
+    heads = ("panel", "n", "best", "plain", "anchored", "anchored - best", "waiting", "stopping")
+    heads += ("stopping - waiting", "spared", "auto", "auto - best", "spared")
+    print(" | ".join(heads))
+    for panel in recorded.PANELS:
+        found = await recorded.measure(panel)
+        figures = (found.single, found.plain, found.anchored)
+        cells = [panel.name, str(found.asked), *map(percent, figures)]
+        cells += [points(found.anchored_against_single), percent(found.waiting)]
+        cells += [percent(found.stopping), points(found.stopping_against_waiting)]
+        cells += [percent(found.saved), percent(found.auto), points(found.auto_against_single)]
+        print(" | ".join([*cells, percent(found.auto_saved)]), flush=True)
+
+
 if __name__ == "__main__":
-    if "make" in sys.argv[1:]:
-        asyncio.run(make())
+    asyncio.run(make() if "make" in sys.argv[1:] else table())
