@@ -6,7 +6,7 @@ anchor; and never the longest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from nbfuse.core.measured import ENOUGH
@@ -37,7 +37,8 @@ def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, 
     voters = _voters(those)
     answers = [Answer(member=c.member, spec="", text=c.text) for c in voters.values()]
     found = compared(run, answers)
-    fields = by_fields(answers, anchor, weights(run)) if found and found.kind == "json" else None
+    weigh = weights(run)
+    fields = by_fields(answers, anchor, weigh) if found and found.kind == "json" else None
     vectors = [run.vectors[one.text] for one in answers if one.text in run.vectors]
     embedded = len(vectors) == len(answers)
     middle = medoid(answers, vectors if embedded else ())
@@ -46,6 +47,8 @@ def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, 
         member, how = anchor if anchor in group else group[0], f"{len(group)} members agree"
     elif fields is not None:
         member, how = fields.nearest, "it is nearest to what most say in each field"
+    elif reliable := _most_reliable(weigh, voters):
+        member, how = reliable, "its member was right most often"
     elif middle is not None and (found is None or found.kind == "text"):
         member, how = middle.member, "it is most like the others" + ", by embedding" * embedded
     elif anchor in voters:
@@ -60,6 +63,13 @@ def _voters(those: Sequence[Candidate]) -> dict[str, Candidate]:
     latest = {candidate.member: candidate for candidate in those}
     whole = [candidate for candidate in latest.values() if not candidate.cut_off]
     return {candidate.member: candidate for candidate in whole or latest.values()}
+
+
+def _most_reliable(weigh: Mapping[str, float], voters: Mapping[str, Candidate]) -> str:
+    """Whose vote weighs most; nobody where several do, as where nothing was measured."""
+    most = max(weigh[member] for member in voters)
+    leading = [member for member in voters if weigh[member] == most]
+    return leading[0] if len(leading) == 1 and len(voters) > 1 else ""
 
 
 def tie_break(

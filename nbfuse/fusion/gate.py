@@ -56,7 +56,10 @@ async def let_through(
 def contradicts_most(run: Run, text: str, those: Sequence[Candidate]) -> bool:
     """Whether answers can be compared, and the text says something else than most of them."""
     groups = alike(run, [text, *(one.text for one in those)])
-    return groups is not None and 0 not in groups[0] and 2 * len(groups[0]) > len(those)
+    if groups is None:
+        return False
+    others = max((len(group) for group in groups if 0 not in group), default=0)  # it has no vote
+    return 2 * others > len(those)
 
 
 def _kept(best: Candidate, why: str) -> Verdict:

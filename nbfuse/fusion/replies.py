@@ -5,6 +5,7 @@ A parse error never decides anything: what can't be read and checked is refused.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -64,6 +65,7 @@ async def first_reply(
     return await ask(plain), plain
 
 
+@functools.cache  # it takes a millisecond, and is the same for every call
 def schema_of(kind: type) -> dict[str, object]:
     """The JSON schema of a struct in strict form: every field is required, no others allowed."""
     schema = msgspec.json.schema(kind)
