@@ -35,7 +35,7 @@ from nbfuse.evaluation.votes import (
     vote,
     weights_of,
 )
-from nbfuse.fusion.plan import ASKED_FIRST
+from nbfuse.fusion.price import ASKED_FIRST
 
 LEAST_SAMPLES, MOST_SAMPLES = 2, 16  # of a self-panel
 

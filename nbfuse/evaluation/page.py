@@ -11,6 +11,7 @@ from html import escape
 from nbfuse.core.clean import clean
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.plot import described, plot
+from nbfuse.evaluation.questions import Question, digest
 from nbfuse.evaluation.report import HEADS, WORDS, facts, row, title
 from nbfuse.evaluation.results import FUSED, PoolReport
 from nbfuse.render.model import root, say
@@ -35,7 +36,8 @@ def to_html(evaluation: Evaluation) -> str:
 
 def _table(report: PoolReport) -> str:
     def style(column: str) -> str:
-        return f' style="{"text-align:left" if column in WORDS else "white-space:nowrap"}"'
+        left = ";text-align:left" if column in WORDS else ""
+        return f' style="white-space:nowrap{left}"'
 
     head = "".join(f'<th scope="col"{style(name)}>{name}</th>' for name in HEADS)
     body = "".join(
@@ -44,7 +46,8 @@ def _table(report: PoolReport) -> str:
         + "</tr>"
         for arm in report.arms
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div style="overflow-x:auto">{table}</div>'  # figures don't wrap
 
 
 def _picture(report: PoolReport) -> str:
@@ -52,7 +55,9 @@ def _picture(report: PoolReport) -> str:
     if picture is None:
         return "<p><small>For a plot: pip install 'nbfuse[evaluate]'</small></p>"
     words = escape(clean(described(report)), quote=True)
-    return f'<p><img alt="{words}" src="data:image/png;base64,{picture}"></p>'
+    return (
+        f'<p><img alt="{words}" style="max-width:100%" src="data:image/png;base64,{picture}"></p>'
+    )
 
 
 def _changed(evaluation: Evaluation, report: PoolReport, ids: tuple[str, ...], how: str) -> str:
@@ -68,7 +73,7 @@ def _changed(evaluation: Evaluation, report: PoolReport, ids: tuple[str, ...], h
             f" (reference: {_short(asked[name].reference)})" if asked[name].reference else ""
         )
         items.append(
-            f"<li>{say(name)}: {_short(asked[name].text)}{reference}"
+            f"<li>{_called(asked[name])}{_short(asked[name].text)}{reference}"
             f"<ul><li>{say(single.by)} alone: {_short(single.text)}</li>"
             f"<li>fused, by {say(fused.by)}: {_short(fused.text)}</li></ul></li>"
         )
@@ -76,6 +81,11 @@ def _changed(evaluation: Evaluation, report: PoolReport, ids: tuple[str, ...], h
     more = f"<p><small>and {rest} more</small></p>" if rest else ""
     head = f"{len(ids)} question{'s' * (len(ids) != 1)} turned {how}"
     return f"<details><summary>{head}</summary><ul>{''.join(items)}</ul>{more}</details>"
+
+
+def _called(question: Question) -> str:
+    """The id that its table gives a question; a hash of its text would only be in the way."""
+    return "" if question.id == digest(question.text) else f"{say(question.id)}: "
 
 
 def _short(text: str) -> str:

@@ -17,6 +17,7 @@ def plot(report: PoolReport) -> str | None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError:
         return None
     figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained", facecolor="white")
@@ -36,6 +37,9 @@ def plot(report: PoolReport) -> str | None:
     axes.set_xlabel(_axis(report))
     axes.set_ylabel("right, % (95 % interval)")
     axes.margins(x=0.2, y=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    if not _is_priced(report):  # there are no half calls
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})
     return base64.b64encode(drawn.getvalue()).decode()

@@ -6,6 +6,7 @@ llama.cpp, the one for folders of MLX weights is MLX.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import platform
@@ -44,12 +45,17 @@ class Kind(NamedTuple):
         module = _PACKAGES.get(self.name, self.name)
         if importlib.util.find_spec(module) is None:  # finds it without importing it
             return None
-        from importlib import metadata  # 20 ms, a fifth of `import nbfuse`
+        return _version(self.name)
 
-        try:
-            return metadata.version(self.name)
-        except metadata.PackageNotFoundError:
-            return "of an unknown version"
+
+@functools.cache  # 12 ms to read, and asked for several times a run
+def _version(package: str) -> str:
+    from importlib import metadata  # 20 ms, a fifth of `import nbfuse`
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "of an unknown version"
 
 
 MLX = Kind(

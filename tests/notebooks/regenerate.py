@@ -1,7 +1,9 @@
 """Execute the tutorials in place and store what they show: `python tests/notebooks/regenerate.py`.
 
-Live view off, so that a cell has one output; kernel noise is left out of the metadata. Pictures
-that a text names are those of `assets/`, put into the notebook, which is read in many places.
+With numbers (`02 04`) only those. Live view off, so that a cell has one output; each has a home of
+its own, so that none knows what another has counted; kernel noise is left out of the metadata.
+Pictures that a text names are those of `assets/`, put into the notebook, which is read in many
+places.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import base64
 import os
 import re
+import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -19,8 +23,13 @@ FOLDER = ASSETS.with_name("notebooks")
 
 os.environ["NBFUSE_LIVE"] = "off"
 for path in sorted(FOLDER.glob("*.ipynb")):
+    if sys.argv[1:] and not path.name.startswith(tuple(sys.argv[1:])):
+        continue
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    with tempfile.TemporaryDirectory() as home:
+        own = {f"XDG_{name}_HOME": f"{home}/{name.lower()}" for name in ("CACHE", "CONFIG", "DATA")}
+        client = NotebookClient(notebook, timeout=300, kernel_name="python3")
+        client.execute(env=os.environ | own)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for name in re.findall(r"\(attachment:([\w-]+\.png)\)", cell.source):
