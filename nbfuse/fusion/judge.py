@@ -104,16 +104,20 @@ async def _by_rubric(
     ranking, windowed = await _rank_all(run, those)
     best, second, how = ranking.best, ranking.second, ""
     if ranking.tied and second is not None:
-        best, how = tie_break(run, [best, second], said)
+        # a judge that contradicts itself each time has told nothing about anybody: which two it
+        # named depends on the shuffle (62 right of 100 so, 96 where all may be taken)
+        swayed = ranking.flips == ranking.asked_twice
+        best, how = tie_break(run, those if swayed else [best, second], said)
         second = second if best == ranking.best else ranking.best
     voice = ranking.voice
     margin: Margin = "none" if ranking.tied else _margin(ranking)
     reason = voice.ballot.with_names(voice.ruling.reason)
     if how and second is not None:
-        reason = (
-            f"The judge could not choose between {best.member} and {second.member}; "
-            f"{best.member} was taken: {how}."
+        firsts = list(dict.fromkeys(reading.best.member for reading in ranking.readings))
+        told = (
+            f"chose {' in one order and '.join(firsts)} in the other" if firsts[1:] else "has a tie"
         )
+        reason = f"The judge {told}; {best.member} was taken: {how}."
     if ranking.none_acceptable:
         run.notes.append(
             "No answer is acceptable to the judge: merge them, or ask stronger models."

@@ -85,32 +85,32 @@ def test_a_judge_that_always_says_a_decides_nothing(
 def test_a_tie_goes_to_more_members(server: LookAlike) -> None:
     members(server, a="41", b="42", c="it is 42", d="43", e="44")
     server.models["v/judge"] = always_first
-    for seed in range(4):
+    for seed in range(4):  # wherever the shuffle puts them
         result = run(pool(*"abcde", answer="number", seed=seed))
-        ends = (result.verdict.order[0], result.verdict.order[-1])
-        with_backing = [name for name in ends if name in "bc"]
-        if len(with_backing) == 1:
-            assert result.verdict.best == with_backing[0]
-            assert "more members" in result.verdict.reason
+        assert result.verdict.best in ("b", "c")
 
 
 def test_a_tie_goes_to_the_cheaper_member(server: LookAlike) -> None:
     members(server, a="Rome, surely", b="It is Paris", c="Lyon, I would say")
+    server.models["v/z"] = Fail(403, {"message": "no"})  # the anchor would have won
     prices = {"a": "0.00001", "b": "0.00003", "c": "0.00002"}
     server.listed = [
         {"id": f"v/{name}", "pricing": {"prompt": "0.000001", "completion": price}}
         for name, price in prices.items()
     ]
     server.models["v/judge"] = always_first
-    seen_ends = set()
-    for seed in range(6):
-        result = run(pool(*"abc", seed=seed, anchor="b"))
-        ends = {result.verdict.order[0], result.verdict.order[-1]}
-        if "b" not in ends:  # the anchor would have won
-            assert (result.verdict.best, ends) == ("a", {"a", "c"})
-            assert "cheaper" in result.verdict.reason
-        seen_ends |= ends
-    assert seen_ends == {"a", "b", "c"}
+    for seed in range(3):
+        result = run(pool(*"abcz", seed=seed, anchor="z"))
+        assert result.verdict.best == "a"
+        assert "cheaper" in result.verdict.reason
+
+
+def test_a_tie_goes_to_the_shorter_text(server: LookAlike) -> None:
+    members(server, a="Rome, surely, as everybody knows", b="It is Paris", c="Lyon, I would say")
+    server.models["v/z"] = Fail(403, {"message": "no"})
+    server.models["v/judge"] = always_first
+    result = run(pool(*"abcz", anchor="z"))
+    assert (result.verdict.best, "shorter" in result.verdict.reason) == ("b", True)
 
 
 def test_one_order_that_fails_leaves_the_other_and_less_confidence(server: LookAlike) -> None:
