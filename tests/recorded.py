@@ -2,8 +2,8 @@
 
 The answers are those of the three tiny specialists and of SmolLM2 135M at several temperatures to
 questions of three fields, as tests/bench/panels.py has asked them; nothing in the file is made up.
-Each line is a question with its reference, the distinct `texts` that were said, and who `said`
-which of them.
+Each line is a question with its reference, the distinct `texts` that were said, and which of them
+each model `said` at each temperature, sample for sample.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import json
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,12 +104,21 @@ PANELS = (
 )
 
 
+def by_voice(names: Iterable[str]) -> dict[str, list[str]]:
+    """Columns by the model and the temperature that they share, in the order of the samples."""
+    made: dict[str, list[str]] = {}
+    for name in names:
+        made.setdefault(name.rpartition("-")[0], []).append(name)
+    return made
+
+
 def rows(panel: Panel) -> list[dict[str, object]]:
     """The questions that all members of a panel were asked, as rows of a table."""
     made = []
     for line in FILE.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        said, texts = row.pop("said"), row.pop("texts")
+        by_sample, texts = row.pop("said"), row.pop("texts")
+        said = {f"{v}-{i}": one for v, those in by_sample.items() for i, one in enumerate(those)}
         if row["field"] in panel.fields and all(name in said for name in panel.columns):
             answers = {name: said[name] for name in panel.columns}
             made.append(row | {n: None if i is None else texts[i] for n, i in answers.items()})
@@ -179,7 +188,7 @@ async def measure(panel: Panel, thorough: bool = True) -> Measure:
 
 MODES: dict[str, dict[str, object]] = {
     "waiting": {"wait": True},
-    "stopping": {},
+    "stopping": {"grace_s": 100.0},  # so that it is agreement alone which ends the waiting
     "auto": {"mode": "auto"},
 }
 
@@ -222,7 +231,8 @@ async def _runs(
         others = [case for case in cases if fold_of(case.question, SEED) != fold]
         found = measured_members(others, names, anchor)
         models = dict(zip(specs, found.models.values(), strict=True))
-        known.append(Measured(models=models, weighing=found.weighing))
+        alone = {f"table:{name}": one for name, one in found.alone.items()}
+        known.append(Measured(models=models, weighing=found.weighing, alone=alone))
     made = []
     for case in cases:
         if not thorough and len({answer.text for answer in case.answers}) == 1:

@@ -134,8 +134,12 @@ def ungraded(
 def _guarded(
     panel: Panel, case: Case, best: str, weights: Mapping[str, float], judge_decides: bool
 ) -> Outcome:
-    """The same, but where the judge has not earned its place the vote stands in for it."""
-    if judge_decides or not case.judged:
+    """What it would come to with what was measured on the other folds: weights, and the judge.
+
+    The weighed vote stands in for a judge that has not earned its place, and where weights undo an
+    agreement: whom a judge would have chosen there is not known.
+    """
+    if not (case.uncontested or (case.judged and not judge_decides)):
         return msgspec.structs.replace(fused(panel, case), arm=GUARDED)
     chosen = vote(case.question, case.used, panel.pool.answer, best, weights)
     voted = _voted(panel, case, GUARDED, chosen, case.used, case.mark_of(chosen))

@@ -163,4 +163,6 @@ def _measured(panel: Panel, cases: Sequence[Case], choices: Choices) -> Measured
             classes[found] = Share(before.right + (case.mark >= RIGHT), before.asked + 1)
     judge = record(cases, panel.pool.answer, choices.best, choices.weights, choices.seed)
     judges = {panel.plan.judge.spec: judge} if judge.asked else {}
-    return Measured(models, classes, judges, members.weighing)
+    spec_of = dict(zip(panel.labels, panel.specs, strict=True))
+    alone = {spec_of[label]: record for label, record in members.alone.items()}
+    return Measured(models, classes, judges, members.weighing, alone)

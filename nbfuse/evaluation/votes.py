@@ -34,6 +34,11 @@ class Case(NamedTuple):
         return self.result.verdict.decided_by in ("judge", "merge")
 
     @property
+    def uncontested(self) -> bool:
+        """Whether enough members agreed, and nobody was asked about it."""
+        return self.result.verdict.decided_by == "agreement" and not self.result.judging
+
+    @property
     def used(self) -> tuple[Answer, ...]:
         """The answers that the pool needed."""
         return used(self.answers, self.result)
@@ -86,22 +91,27 @@ def fold_of(question: Question, seed: int) -> int:
 def best_members(
     cases: Sequence[Case], names: Sequence[str], anchor: str, seed: int
 ) -> tuple[str, ...]:
-    """For each fold the member that did best on the other ones.
-
-    The anchor stays where nobody is better by more than one standard error (the rule of Breiman et
-    al. 1984): among members that are alike, who is best elsewhere is for that very reason worse
-    here, and all that is chosen so would look weaker than it is.
-    """
+    """For each fold the member that did clearly best on the other ones, else the anchor."""
 
     def best(fold: int) -> str:
         others = [case for case in cases if fold_of(case.question, seed) != fold]
-        leading = best_of(others, names, anchor)
-        mine, its = names.index(leading), names.index(anchor)
-        leads = [case.marks[mine] - case.marks[its] for case in others]
-        error = math.sqrt(sum(lead * lead for lead in leads))
-        return leading if sum(leads) > error else anchor
+        return clearly_best(others, names, anchor)
 
     return tuple(map(best, range(FOLDS)))
+
+
+def clearly_best(cases: Sequence[Case], names: Sequence[str], anchor: str) -> str:
+    """The member that did best, if it is better than the anchor by more than a standard error.
+
+    Else the anchor (the rule of Breiman et al. 1984): among members that are alike, who is best
+    here is for that very reason worse elsewhere, and all that is chosen so would look weaker than
+    it is.
+    """
+    leading = best_of(cases, names, anchor)
+    mine, its = names.index(leading), names.index(anchor)
+    leads = [case.marks[mine] - case.marks[its] for case in cases]
+    error = math.sqrt(sum(lead * lead for lead in leads))
+    return leading if sum(leads) > error else anchor
 
 
 def best_of(cases: Sequence[Case], names: Sequence[str], anchor: str) -> str:
@@ -112,7 +122,7 @@ def best_of(cases: Sequence[Case], names: Sequence[str], anchor: str) -> str:
 
 
 def measured_members(cases: Sequence[Case], names: Sequence[str], anchor: str) -> Measured:
-    """How often each member was right, and whether to weigh their votes by it pays."""
+    """How often each member was right, and whether a vote pays, and to weigh it."""
     shares = {
         name: Share(sum(case.marks[i] >= RIGHT for case in cases), len(cases))
         for i, name in enumerate(names)
@@ -123,7 +133,10 @@ def measured_members(cases: Sequence[Case], names: Sequence[str], anchor: str) -
         chosen = [(c, vote(c.question, c.answers, c.kind, anchor, weigh)) for c in cases]
         return sum(case.mark_of(answer) >= RIGHT for case, answer in chosen)
 
-    return Measured(shares, weighing=Record(right(weights), right(None), len(cases)))
+    weighed, plain, count = right(weights), right(None), len(cases)
+    best = clearly_best(cases, names, anchor)
+    alone = Record(shares[best].right, max(weighed, plain), count)
+    return Measured(shares, weighing=Record(weighed, plain, count), alone={best: alone})
 
 
 def weights_of(
@@ -168,11 +181,11 @@ def trusted(
     weights: Sequence[Mapping[str, float]],
     seed: int,
 ) -> tuple[bool, ...]:
-    """For each fold, whether the judge may decide: not where a vote did as well on the others."""
+    """For each fold, whether the judge may decide: not where a vote did about as well."""
 
     def earned(fold: int) -> bool:
         others = [case for case in cases if fold_of(case.question, seed) != fold]
         found = record(others, pool_kind, best, weights, seed)
-        return found.asked < ENOUGH or found.right > found.vote_right
+        return found.asked < ENOUGH or found.clearly_better
 
     return tuple(map(earned, range(FOLDS)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -24,7 +25,7 @@ from nbfuse.fusion.plan import SEEING, Member
 from nbfuse.fusion.price import ASKED_FIRST
 from nbfuse.fusion.run import Draft, Run
 from nbfuse.fusion.savings import note_saved
-from nbfuse.fusion.vote import compared, decides, run_code
+from nbfuse.fusion.vote import compared, decides, run_code, weights
 
 GRACE_SHARE, LEAST_GRACE_S, MOST_GRACE_S = 0.25, 1.0, 5.0
 SELF_PANEL_TEMPERATURE = 0.8  # three samples at temperature 0 would be one
@@ -122,7 +123,7 @@ class Dispatch:
     def _agreeing(self) -> int:
         """How many give the same answer, where nobody can outvote them any more; else 0.
 
-        In mode auto only those have a vote that have been asked.
+        In mode auto only those have a vote that have been asked, and who outweighs all of them.
         """
         plan = self._run.plan
         if plan.pool.mode not in ("best-of", "auto"):
@@ -130,8 +131,8 @@ class Dispatch:
         found = compared(self._run, list(self._ended.values()))
         if found is None or found.kind == "text":
             return 0
-        unasked = {plan.members[place].label for place in self._waiting}
-        voters = [member.label for member in plan.members if member.label not in unasked]
+        unasked = [plan.members[place].label for place in self._waiting]
+        voters = voting(weights(self._run), unasked)
         enough = decides(self._run, found, voters, least=plan.pool.quorum or 2)
         return len(found.groups[0]) if enough else 0
 
@@ -248,6 +249,12 @@ class Dispatch:
         """Let the judge read an answer that it will see."""
         if self._run.ahead is not None and not self._closed:
             self._run.ahead.hear(self._ended[label])
+
+
+def voting(weigh: Mapping[str, float], unasked: Collection[str]) -> list[str]:
+    """Whose votes count: those of all who were asked, and of who could outvote them all alone."""
+    asked = sum(weight for member, weight in weigh.items() if member not in unasked)
+    return [m for m, weight in weigh.items() if m not in unasked or weight > asked]
 
 
 def _ending(label: str, answer: Answer) -> MemberFinished | MemberFailed:

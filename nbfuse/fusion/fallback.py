@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from nbfuse.core.measured import ENOUGH
+from nbfuse.core.measured import ENOUGH, Share
 from nbfuse.core.types import Answer, Verdict
 from nbfuse.fusion.agreement import by_fields
 from nbfuse.fusion.candidates import Candidate
@@ -79,9 +79,13 @@ def tie_break(
 
     More members behind it, then the more reliable member, the cheaper one, the shorter text.
     """
+    known = any(_share(run, one) is not None for one in tied)
     rules = (
         ("more members say the same", [-_backers(run, one, said) for one in tied]),
-        ("its member was right more often", [-_reliability(run, one) for one in tied]),
+        (
+            "its member was right more often" if known else "it is the anchor",
+            [-_reliability(run, one) for one in tied],
+        ),
         ("its member is cheaper", _prices(run, tied)),
         ("it is shorter", [len(one.text) for one in tied]),
     )
@@ -103,11 +107,15 @@ def _backers(run: Run, one: Candidate, said: Sequence[Candidate]) -> int:
 
 def _reliability(run: Run, one: Candidate) -> float:
     """What was measured of its member; else the anchor is trusted more than the others."""
+    share = _share(run, one)
+    return share.rate if share else 0.5 + 0.01 * (one.member == run.plan.anchor.label)
+
+
+def _share(run: Run, one: Candidate) -> Share | None:
+    """How often its member was right, where enough is known of it."""
     member = next(m for m in run.plan.members if m.label == one.member)
     share = run.measured.models.get(member.spec)
-    if share is not None and share.asked >= ENOUGH:
-        return share.rate
-    return 0.5 + 0.01 * (member.label == run.plan.anchor.label)
+    return share if share is not None and share.asked >= ENOUGH else None
 
 
 def _prices(run: Run, tied: Sequence[Candidate]) -> list[Decimal]:

@@ -86,9 +86,9 @@ async def decide(
 
 
 def _distrust(run: Run, said: Sequence[Candidate]) -> str:
-    """Why the judge is not asked: on the user's own disputed questions a vote was as good."""
+    """Why the judge is not asked: on the user's own disputed questions a vote was about as good."""
     record = run.measured.judges.get(run.plan.judge.spec)
-    if record is None or record.asked < ENOUGH or record.right > record.vote_right:
+    if record is None or record.asked < ENOUGH or record.clearly_better:
         return ""
     if alike(run, [one.text for one in said]) is None:
         return ""  # where nothing can be counted, a poor judge is better than none

@@ -44,6 +44,9 @@ def keep(file: sqlite3.Connection, pool: Pool, measured: Measured, table: str) -
     ]
     if (weighing := measured.weighing) is not None:
         rows.append(("weighing", key, "", weighing.right, weighing.vote_right, weighing.asked))
+    rows += [
+        ("alone", key, name, r.right, r.vote_right, r.asked) for name, r in measured.alone.items()
+    ]
     file.executemany(
         "INSERT OR REPLACE INTO measured"
         " (questions, kind, pool, name, right, vote_right, asked, at)"
@@ -75,6 +78,7 @@ def _measured(rows: Iterable[tuple[str, str, int, int | None, int]]) -> Measured
     models: dict[str, Share] = {}
     classes: dict[str, Share] = {}
     judges: dict[str, Record] = {}
+    alone: dict[str, Record] = {}
     weighing: Record | None = None
     for kind, name, right, vote_right, asked in rows:
         match kind:
@@ -84,6 +88,8 @@ def _measured(rows: Iterable[tuple[str, str, int, int | None, int]]) -> Measured
                 classes[name] = Share(right, asked)
             case "judge":
                 judges[name] = Record(right, vote_right or 0, asked)
+            case "alone":
+                alone[name] = Record(right, vote_right or 0, asked)
             case "weighing":
                 weighing = Record(right, vote_right or 0, asked)
-    return Measured(models=models, classes=classes, judges=judges, weighing=weighing)
+    return Measured(models, classes, judges, weighing, alone)

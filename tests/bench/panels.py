@@ -88,12 +88,15 @@ async def make() -> None:
             "reference": reference,
             "kind": kind,
             "texts": texts,
-            "said": {name: texts.index(text) if text else None for name, text in said.items()},
+            "said": {
+                voice: [texts.index(said[name]) if said[name] else None for name in names]
+                for voice, names in recorded.by_voice(said).items()
+            },
         }
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(row(i, *one)) for i, one in enumerate(made)]
-    lines = [json.dumps(task.result(), ensure_ascii=False) for task in tasks]
+    lines = [json.dumps(task.result(), ensure_ascii=False, separators=(",", ":")) for task in tasks]
     recorded.FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(recorded.FILE.stat().st_size, "bytes")
     engine.stop()

@@ -65,8 +65,8 @@ def test_the_first_two_are_compared_alone_only_where_the_orders_differ(server: L
 @pytest.mark.parametrize(
     ("settings", "winner", "why"),
     [
-        ({}, "a", "its member was right more often"),  # the anchor is trusted more
-        ({"anchor": "b"}, "b", "its member was right more often"),
+        ({}, "a", "it is the anchor"),
+        ({"anchor": "b"}, "b", "it is the anchor"),
     ],
 )
 def test_a_judge_that_always_says_a_decides_nothing(
