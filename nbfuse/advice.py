@@ -11,7 +11,8 @@ from nbfuse.core.families import family
 from nbfuse.core.pool import Pool, expand
 from nbfuse.core.types import Price
 from nbfuse.fusion.dispatch import grace
-from nbfuse.fusion.plan import LONG_ANSWER, Member, Plan, make_plan, tokens_in
+from nbfuse.fusion.plan import Member, Plan, make_plan
+from nbfuse.fusion.price import LONG_ANSWER, tokens_in
 from nbfuse.ledger.ledger import Ledger
 from nbfuse.local import memory
 from nbfuse.local.catalog import find

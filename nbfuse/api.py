@@ -15,6 +15,7 @@ from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError, did_you_me
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.measured import Measured
 from nbfuse.core.pool import Pool, make_pool
+from nbfuse.core.shapes import model_of
 from nbfuse.core.stamp import new_name, now
 from nbfuse.core.types import Answer, FusionResult, Verdict
 
@@ -32,6 +33,7 @@ async def fuse(
     *,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
+    schema: object = None,
     record: str | Path | None = None,
     replay: Source | str | Path | None = None,
     **settings: object,
@@ -42,13 +44,15 @@ async def fuse(
     that hold for this run only (`mode="merge"`, `seed=1`). `tools` are what members may call before
     they answer: Python functions with annotated arguments, or schemas in OpenAI's form, whose call
     then is the answer. `images` go to members that can see: paths of files, bytes, matplotlib
-    figures or PIL images. `record` is a file to which all that models say is appended; `replay` is
-    such a file, or a table of `nbfuse.replay.from_table`, that answers instead of them. Raises what
-    `stream` raises.
+    figures or PIL images. `schema` is a pydantic model, a JSON schema as a dict, or a file of one:
+    then answers obey it, they are fused field by field, and the result has a `value` and `fields`.
+    `record` is a file to which all that models say is appended; `replay` is such a file, or a table
+    of `nbfuse.replay.from_table`, that answers instead of them. Raises what `stream` raises.
     """
     source = _source(record, replay)
     chosen = _chosen(prompt, pool, settings, source)
-    return await _last(_listened(prompt, chosen, None, None, tools, images, (), record, source))
+    events = _listened(prompt, chosen, None, None, tools, images, (), schema, record, source)
+    return await _last(events)
 
 
 def stream(
@@ -60,6 +64,7 @@ def stream(
     skip: asyncio.Queue[str] | None = None,
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
+    schema: object = None,
     record: str | Path | None = None,
     replay: Source | str | Path | None = None,
     **settings: object,
@@ -73,7 +78,7 @@ def stream(
     """
     source = _source(record, replay)
     chosen = _chosen(prompt, pool, settings, source)
-    return _listened(prompt, chosen, stop, skip, tools, images, (), record, source)
+    return _listened(prompt, chosen, stop, skip, tools, images, (), schema, record, source)
 
 
 def stream_again(
@@ -98,7 +103,8 @@ def stream_again(
     pool = make_pool({**result.settings, **own, **settings})
     given = [answer for answer in _earlier(result) if not (retry and answer.wanting)]
     source = _source(record, replay)
-    return _listened(result.prompt, pool, stop, skip, (), (), given, record, source)
+    schema = model_of(result.answer_schema, result.answer_model) or result.answer_schema or None
+    return _listened(result.prompt, pool, stop, skip, (), (), given, schema, record, source)
 
 
 async def rejudge(
@@ -136,6 +142,7 @@ def promote(result: FusionResult, member: str, /) -> FusionResult:
         text=chosen.text,
         verdict=Verdict(decided_by="you", best=member, reason="You chose it."),
         answers=_earlier(result),
+        fields=(),
         judging=(),
         notes=(),
         status="complete",
@@ -169,6 +176,7 @@ def _listened(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    schema: object = None,
     record: str | Path | None = None,
     replay: Source | None = None,
 ) -> AsyncGenerator[Event]:
@@ -180,13 +188,17 @@ def _listened(
     if replay is not None:
         from nbfuse.replay import replayed
 
-        events = replayed(replay, prompt, pool, stop, skip, tools, images, given, measured)
+        events = replayed(replay, prompt, pool, stop, skip, tools, images, given, schema, measured)
     elif record is not None:
         from nbfuse.replay import recorded_into
 
-        events = recorded_into(record, prompt, pool, stop, skip, tools, images, given, measured)
+        events = recorded_into(
+            record, prompt, pool, stop, skip, tools, images, given, schema, measured
+        )
     else:
-        events = engine.stream(prompt, pool, stop, skip, tools, images, given, measured=measured)
+        events = engine.stream(
+            prompt, pool, stop, skip, tools, images, given, schema=schema, measured=measured
+        )
     if not kept.on or (replay is not None and not replay.asks(pool)):
         return events
     from nbfuse.ledger.ledger import Ledger

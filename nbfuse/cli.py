@@ -130,14 +130,15 @@ def _ask(options: argparse.Namespace) -> int:
     replay = tape["replay"]
     pool, reason = pool_of(options, recorded=replay.pool_for(prompt) if replay else None)
     if options.dry_run:
-        plan = asyncio.run(make_plan(prompt, pool, images=options.image))
+        plan = asyncio.run(make_plan(prompt, pool, images=options.image, schema=options.schema))
         print(to_json(announcement(plan)) if options.json else plan_text(plan))
         return OK
     if reason != "as asked":
         print(pool_line(pool, reason), file=sys.stderr)
 
     try:
-        result = asyncio.run(_listen(prompt, pool, images=options.image, **tape))
+        asked = _listen(prompt, pool, images=options.image, schema=options.schema, **tape)
+        result = asyncio.run(asked)
     except NoAnswerError as error:
         if options.json:
             print(to_json(error.result))
@@ -193,6 +194,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 def _print_result(result: FusionResult) -> None:
     """The answer on standard output; why and for how much beside it, on standard error."""
     from nbfuse.core.clean import clean
+    from nbfuse.render.fields import FIELD_HEADS, as_markdown, field_rows
     from nbfuse.render.table import HEADS, rows, sureness
     from nbfuse.render.text import summary
 
@@ -209,12 +211,15 @@ def _print_result(result: FusionResult) -> None:
     from rich.text import Text
 
     console = Console()
-    console.print(Panel(Markdown(clean(result.text)), title="Fused answer", title_align="left"))
+    answer = Markdown(as_markdown(clean(result.text)))
+    console.print(Panel(answer, title="Fused answer", title_align="left"))
     console.print("\n".join([why, *notes]), style="dim", markup=False)
-    table = Table(*HEADS, box=None, header_style="bold")
-    for row in rows(result):
-        table.add_row(*map(Text, row))
-    console.print(table)
+    for heads, body in ((FIELD_HEADS, field_rows(result)), (HEADS, rows(result))):
+        table = Table(*heads, box=None, header_style="bold")
+        for row in body:
+            table.add_row(*map(Text, row))
+        if body:
+            console.print(table)
 
 
 def _pull(options: argparse.Namespace) -> int:

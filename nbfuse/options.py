@@ -74,6 +74,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens", type=int, metavar="N", help="limit of each answer")
     add("--temperature", type=float, metavar="T", help="0 is the most likely answer, 1 is free")
     add("--image", action="append", default=[], metavar="X", help="a picture for who can see")
+    add("--schema", metavar="X", help="answers obey it: a file of a JSON schema; in a cell a model")
     add("--local-only", action="store_const", const=True, help="let nothing leave this machine")
     add("--seed", type=int, metavar="N", help="makes sampling and shuffling repeatable")
     add("--record", metavar="FILE", help="append all that models say to this file")

@@ -11,7 +11,8 @@ from nbfuse.config import default_pool, pools
 from nbfuse.core.clean import clean
 from nbfuse.core.errors import ConfigError, ModelError
 from nbfuse.core.pool import Pool
-from nbfuse.fusion.plan import Plan, tokens_in
+from nbfuse.fusion.plan import Plan
+from nbfuse.fusion.price import tokens_in
 from nbfuse.ledger.ledger import Ledger, PastRun
 from nbfuse.local.catalog import catalog, from_file
 from nbfuse.local.speeds import speeds

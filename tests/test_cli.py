@@ -104,6 +104,18 @@ def test_ask_with_a_key_asks_openrouter(server: LookAlike) -> None:
     assert "Add credits" in done.stderr
 
 
+def test_ask_under_a_schema_prints_its_json(server: LookAlike, tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    (tmp_path / "city.json").write_text(json.dumps(schema))
+    server.models |= {"v/a": Say('{"city": "Rome"}'), "v/b": Say('Sure: {"city": "Rome"}')}
+    words = ("ask", "-m", "openrouter:v/a,openrouter:v/b", "--quorum", "2", "capital?")
+    done = nbfuse(*words, "--schema", str(tmp_path / "city.json"))
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"city": "Rome"})
+    done = nbfuse(*words, "--schema", "missing.json")
+    assert done.returncode == 2
+    assert "missing.json can't be read" in done.stderr
+
+
 def interrupted(server: LookAlike, *words: str) -> tuple[int, str, str]:
     server.models |= {"v/a": Say("Paris"), "v/b": Say("x", first_s=30)}
     server.requests.clear()

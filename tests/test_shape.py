@@ -18,7 +18,7 @@ FLOORS = [
     {"core"},
     {"providers", "local"},
     {"fusion"},
-    {"config", "ledger"},
+    {"config", "ledger", "tables"},
     {"replay"},
     {"render", "api", "report", "written", "advice", "models", "evaluation"},
     {"options"},

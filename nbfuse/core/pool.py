@@ -45,6 +45,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True):
     local_first: bool = False
     budget: Decimal | None = None
     run: bool = False
+    embedding: str | None = None
     local_only: bool = False
     name: str = ""
 
@@ -60,8 +61,9 @@ class Pool(_Settings, frozen=True, kw_only=True):
     trusted most (None: the first). A `second_judge`, best of another family, reads the answers in
     the other order. With `check` the judge looks even at an answer that is the only one. In mode
     `auto` members are asked in their order, with `local_first` those on this machine before the
-    others. `run` lets Python code in answers be run, confined, to compare what it prints. Raises
-    `ConfigError` for values that can't work.
+    others. `run` lets Python code in answers be run, confined, to compare what it prints.
+    `embedding` is a local model that tells which of several free texts is most like the others,
+    where no judge can (None: by shared words). Raises `ConfigError` for values that can't work.
     """
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ or None for unknown, durations are seconds, token counts are ints.
 
 from __future__ import annotations
 
+import functools
 from decimal import Decimal
 from typing import Literal, TypeVar
 
@@ -13,6 +14,7 @@ import msgspec
 
 from nbfuse.core.analysis import Analysis
 from nbfuse.core.call import Usage
+from nbfuse.core.shapes import FieldSupport, instance
 
 SCHEMA = 1
 
@@ -190,11 +192,13 @@ class Price(msgspec.Struct, frozen=True):
     high: Decimal | None
 
 
-class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
+class FusionResult(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Everything a run produced; `text` is the fused answer, `settings` are those of its pool.
 
     `provenance` names, for each paragraph of a merged answer, the members whose words it has;
-    `minority` is where members stand that the outcome of a debate has not followed.
+    `minority` is where members stand that the outcome of a debate has not followed. Of a structured
+    answer `text` is its JSON, `fields` tells who stands behind what, `answer_schema` is the JSON
+    schema that was asked for, and `answer_model` names the pydantic model that it is of, if any.
 
     `str(result)` is the fused answer, `result["name"]` is a member's `Answer`, `to_json(result)`
     keeps it and `from_json(FusionResult, …)` brings it back.
@@ -212,6 +216,9 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
     provenance: tuple[tuple[str, ...], ...] = ()
     minority: tuple[Position, ...] = ()
     parts: tuple[str, ...] = ()
+    fields: tuple[FieldSupport, ...] = ()
+    answer_schema: dict[str, object] = {}
+    answer_model: str = ""
     pool: str = ""
     settings: dict[str, object] = {}
     judge: str | None = None
@@ -221,6 +228,17 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str = ""
     version: str = ""
     schema: int = SCHEMA
+
+    @functools.cached_property
+    def value(self) -> object:
+        """The structured answer: an instance of the pydantic model that was asked for, else a dict.
+
+        Also a dict where the model is not known to this process, as after `from_json`; None without
+        a schema, or where the text does not obey it.
+        """
+        if not self.answer_schema:
+            return None
+        return instance(self.answer_schema, self.answer_model, self.text)
 
     @property
     def cost(self) -> Decimal | None:

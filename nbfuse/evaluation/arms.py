@@ -1,7 +1,8 @@
 """The arms of a pool: what was fused, and what it is compared with, question by question.
 
 All arms stand on the same answers. An arm costs what it would have cost by itself, and takes as
-long as the slowest of its calls and then its judge.
+long as the slowest of its calls and then its judge; in mode auto only those that it needs, one
+after another.
 """
 
 from __future__ import annotations
@@ -24,7 +25,17 @@ from nbfuse.evaluation.results import (
     SELF_PANEL,
     Outcome,
 )
-from nbfuse.evaluation.votes import Case, best_members, best_of, fold_of, trusted, vote, weights_of
+from nbfuse.evaluation.votes import (
+    Case,
+    best_members,
+    best_of,
+    fold_of,
+    trusted,
+    used,
+    vote,
+    weights_of,
+)
+from nbfuse.fusion.price import ASKED_FIRST
 
 LEAST_SAMPLES, MOST_SAMPLES = 2, 16  # of a self-panel
 
@@ -58,14 +69,14 @@ def samples(cases: Sequence[Case], best: str) -> int:
 
     Where nothing is billed, or the price is not known: as many as the pool makes calls.
     """
-    pool = [_sum([*case.answers, *case.result.judging]) for case in cases]
+    pool = [_sum([*case.used, *case.result.judging]) for case in cases]
     single = [case.answer_of(best).cost for case in cases]
     known = [(p, s) for p, s in zip(pool, single, strict=True) if p is not None and s is not None]
     paid = sum(s for _, s in known)
     if len(known) == len(cases) and paid > 0:
         wanted = float(sum(p for p, _ in known) / paid)
     else:
-        wanted = statistics.fmean(len(c.answers) + len(c.result.judging) for c in cases)
+        wanted = statistics.fmean(len(c.used) + len(c.result.judging) for c in cases)
     return min(MOST_SAMPLES, max(LEAST_SAMPLES, round(wanted)))
 
 
@@ -106,6 +117,7 @@ def ungraded(
     panel: Panel, question: str, answers: Sequence[Answer], result: FusionResult
 ) -> Outcome:
     """What a pool came to where the grader failed: kept, without a mark."""
+    asked = used(answers, result)
     return Outcome(
         question=question,
         pool=panel.name,
@@ -113,9 +125,9 @@ def ungraded(
         by=result.verdict.best or result.verdict.decided_by,
         text=result.text,
         mark=None,
-        cost=_sum([*answers, *result.judging]),
-        seconds=_slowest(answers) + judging_s(result),
-        calls=len(answers) + len(result.judging),
+        cost=_sum([*asked, *result.judging]),
+        seconds=_asked_s(panel, asked) + judging_s(result),
+        calls=len(asked) + len(result.judging),
     )
 
 
@@ -125,8 +137,9 @@ def _guarded(
     """The same, but where the judge has not earned its place the vote stands in for it."""
     if judge_decides or not case.judged:
         return msgspec.structs.replace(fused(panel, case), arm=GUARDED)
-    chosen = vote(case.question, case.answers, panel.pool.answer, best, weights)
-    return _voted(panel, case, GUARDED, chosen, case.answers, case.mark_of(chosen))
+    chosen = vote(case.question, case.used, panel.pool.answer, best, weights)
+    voted = _voted(panel, case, GUARDED, chosen, case.used, case.mark_of(chosen))
+    return msgspec.structs.replace(voted, seconds=_asked_s(panel, case.used))
 
 
 def _single(panel: Panel, case: Case, arm: str, answer: Answer) -> Outcome:
@@ -160,6 +173,16 @@ def judging_s(result: FusionResult) -> float:
     if not calls:
         return 0.0
     return max(c.begun_s + c.seconds for c in calls) - min(c.begun_s for c in calls)
+
+
+def _asked_s(panel: Panel, asked: Sequence[Answer]) -> float:
+    """How long a pool takes to ask: all at once, in mode auto two and then one by one."""
+    if panel.pool.mode != "auto":
+        return _slowest(asked)
+    labels = [panel.labels[place] for place in panel.plan.order]
+    turns = sorted(asked, key=lambda answer: labels.index(answer.member))
+    later = sum(answer.seconds for answer in turns[ASKED_FIRST:])
+    return _slowest(turns[:ASKED_FIRST]) + later
 
 
 def _slowest(answers: Sequence[Answer]) -> float:

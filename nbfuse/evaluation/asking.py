@@ -24,6 +24,7 @@ from nbfuse.fusion.dispatch import SELF_PANEL_TEMPERATURE
 from nbfuse.fusion.engine import stream
 from nbfuse.fusion.parts import split
 from nbfuse.fusion.plan import Plan
+from nbfuse.replay import Table, replayed
 
 
 class Voice(NamedTuple):
@@ -99,11 +100,11 @@ class Asking:
     """The part of an evaluation that costs: what the journal holds already is not asked again.
 
     `spent` is in US dollars, what the journal holds included; calls of unknown price are left out,
-    and counted in `unpriced`.
+    and counted in `unpriced`. A `table` answers instead of the models.
     """
 
-    def __init__(self, journal: Journal, seed: int) -> None:
-        self._journal, self._seed = journal, seed
+    def __init__(self, journal: Journal, seed: int, table: Table | None = None) -> None:
+        self._journal, self._seed, self.table = journal, seed, table
         self.spent, self.unpriced = Decimal(0), 0
         for answer in journal.answers.values():
             self._bill([answer])
@@ -130,10 +131,11 @@ class Asking:
         """What the pool makes of answers that are there already."""
         if (found := self._journal.results.get((question.id, panel.name))) is not None:
             return found
-        # all that was answered counts, although early stopping would have spared some
-        pool = msgspec.structs.replace(panel.pool, quorum=len(answers))
+        pool = panel.pool
+        if pool.mode != "auto":  # all that was answered counts, although some could be spared
+            pool = msgspec.structs.replace(pool, quorum=len(answers))
         chance = int(digest(str(self._seed), question.id, panel.name), 16)
-        result = await _result(question.text, pool, answers, chance)
+        result = await self._result(question.text, pool, answers, chance)
         self._bill(result.judging)
         self._journal.keep_result(question.id, panel.name, result)
         return result
@@ -153,32 +155,36 @@ class Asking:
             deadline_s=panel.pool.deadline_s,
             local_only=panel.pool.local_only,
         )
-        (answer,) = (await _result(question.text, alone)).answers  # alone, so that nobody judges
+        # alone, so that nobody judges
+        (answer,) = (await self._result(question.text, alone)).answers
         self._bill([answer])
         self._journal.keep_answer(question.id, voice.key, answer)
         return answer
+
+    async def _result(
+        self, prompt: str, pool: Pool, given: Sequence[Answer] = (), chance: int | None = None
+    ) -> FusionResult:
+        """What a run comes to; also that of a run which nobody answered.
+
+        What was measured before stays out: it may have been measured on these very questions.
+        """
+        result: FusionResult | None = None
+        if self.table is None:
+            run = stream(prompt, pool, given=given, entropy=chance)
+        else:
+            run = replayed(self.table, prompt, pool, given=given, entropy=chance)
+        try:
+            async with aclosing(run) as events:
+                async for event in events:
+                    if isinstance(event, RunFinished):
+                        result = event.result
+        except NoAnswerError as error:
+            return error.result
+        if result is None:
+            raise NbfuseError("A run ended without a result.", "Please report this.")
+        return result
 
     def _bill(self, calls: Sequence[Answer]) -> None:
         for call in calls:
             self.unpriced += call.cost is None
             self.spent += call.cost or 0
-
-
-async def _result(
-    prompt: str, pool: Pool, given: Sequence[Answer] = (), chance: int | None = None
-) -> FusionResult:
-    """What a run comes to; also that of a run which nobody answered.
-
-    What was measured before stays out of it: it may have been measured on these very questions.
-    """
-    result: FusionResult | None = None
-    try:
-        async with aclosing(stream(prompt, pool, given=given, entropy=chance)) as events:
-            async for event in events:
-                if isinstance(event, RunFinished):
-                    result = event.result
-    except NoAnswerError as error:
-        return error.result
-    if result is None:
-        raise NbfuseError("A run ended without a result.", "Please report this.")
-    return result

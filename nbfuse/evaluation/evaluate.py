@@ -24,6 +24,8 @@ from nbfuse.evaluation.results import PoolReport
 from nbfuse.evaluation.statistics import need
 from nbfuse.evaluation.work import Work
 from nbfuse.fusion.plan import make_plan
+from nbfuse.replay import Table
+from nbfuse.replay.source import asked_of
 
 
 async def evaluate(
@@ -37,6 +39,7 @@ async def evaluate(
     budget: Decimal | float | str | None = None,
     seed: int = 0,
     progress: bool = True,
+    replay: Table | None = None,
 ) -> Evaluation:
     """Whether fusing pays on your own questions: each pool against its best member, paired.
 
@@ -47,14 +50,20 @@ async def evaluate(
     that was stopped goes on and pays nothing twice. `concurrency` is how many questions are asked
     at once, `budget` US dollars after which no further one is begun (what `out` holds counts),
     `seed` draws folds, shuffles and resamples. Each model is asked once a question, and its best
-    member as often again as costs what the pool does. Needs the extra `evaluate`.
+    member as often again as costs what the pool does. With `replay`, a table of
+    `nbfuse.replay.from_table`, its columns answer instead: there is no such self-panel then, and
+    the ledger keeps nothing. Needs the extra `evaluate`.
 
-    Raises `ConfigError`, `PrivacyError` or `BudgetError` before anything is spent, and
-    `NoAnswerError` where nobody answers the first questions.
+    Raises `ConfigError`, `PrivacyError`, `BudgetError` or `ReplayError` before anything is spent,
+    and `NoAnswerError` where nobody answers the first questions.
     """
     need("scipy.stats")
     asked = read_questions(questions, graded=grade is not None)
-    panels = await _panels(pools, asked)
+    if replay is not None and not isinstance(replay, Table):
+        raise ConfigError(
+            f"{type(replay).__name__} can't be evaluated.", "Give nbfuse.replay.from_table(…)."
+        )
+    panels = await _panels(pools, asked, replay)
     kind = next((panel.pool.answer for panel in panels if panel.pool.answer), None)
     if grade is None:
         check_references(asked, kind)
@@ -68,28 +77,37 @@ async def evaluate(
     )
     try:
         with shown(progress) as step:
-            marks, asking = Marks(asked, grade, kind), Asking(journal, seed)
+            marks, asking = Marks(asked, grade, kind), Asking(journal, seed, replay)
             found = await Work(panels, asked, marks, asking, step, limit).run(concurrency, seed)
     finally:
         journal.close()
+    if replay is not None:  # the columns of another table may have the same names
+        return found
     notes = (*found.notes, *_keep(panels, found.pools, asked))
     return msgspec.structs.replace(found, notes=notes)
 
 
 async def _panels(
-    pools: Pool | str | Sequence[Pool | str] | None, asked: Sequence[Asked]
+    pools: Pool | str | Sequence[Pool | str] | None, asked: Sequence[Asked], table: Table | None
 ) -> tuple[Panel, ...]:
     """The pools under names of their own; raises what can be known before anything is spent."""
+    if pools is None and table is not None:
+        pools = table.pool
     named = [pools] if pools is None or isinstance(pools, str | Pool) else list(pools)
     chosen = [choose_pool(pool, {}) for pool in named]
     if not chosen:
         raise ConfigError("There are no pools.", "Name one, or leave it out for the default.")
-    longest = max((one.question.text for one in asked), key=len)
+    texts = [one.question.text for one in asked]
+    longest = max(texts, key=len)
     panels: list[Panel] = []
     for pool in chosen:
         name = pool.name or "pool"
         number = sum(panel.name.split(" #")[0] == name for panel in panels)
-        plan = await make_plan(longest, pool)
+        if table is None:
+            plan = await make_plan(longest, pool)
+        else:
+            takes = {text: table.begin(asked_of(text, pool)) for text in texts}
+            plan = await make_plan(longest, pool, resolve=takes[longest].play().resolve)
         panels.append(Panel(f"{name} #{number + 1}" if number else name, pool, plan))
     return tuple(panels)
 

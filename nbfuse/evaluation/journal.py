@@ -59,7 +59,8 @@ _LIMITS = frozenset(("name", "budget", "deadline_s", "local_only", "grace_s", "q
 
 
 def _settings(pool: Pool) -> dict[str, object]:
-    return {key: value for key, value in pool_settings(pool).items() if key not in _LIMITS}
+    limits = _LIMITS - {"quorum"} if pool.mode == "auto" else _LIMITS  # it decides who is asked
+    return {key: value for key, value in pool_settings(pool).items() if key not in limits}
 
 
 def is_mendable(answer: Answer) -> bool:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from nbfuse.core.types import Answer, FusionResult
 from nbfuse.evaluation.questions import MOST_NAMED, Asked
 
+ONE_ANSWER = "A table holds one answer of each model, so there is no self-panel."
+
 
 class Run(NamedTuple):
     """What the members of a pool said to a question, and what it came to."""

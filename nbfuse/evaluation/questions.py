@@ -1,20 +1,15 @@
 """Reads a table of questions with reference answers: CSV, JSON lines, dicts or a DataFrame.
 
-Whatever is wrong with it is said before anybody is asked. Polars and pandas are known by what they
-can do, not imported.
+Whatever is wrong with it is said before anybody is asked.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
-import io
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -22,11 +17,10 @@ import msgspec
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.pool import ANSWER_KINDS
 from nbfuse.core.types import AnswerKind
+from nbfuse.tables import Row, rows_of
 
 QUESTION, REFERENCE = ("question", "prompt"), ("reference", "answer", "expected")
 MOST_NAMED = 5  # of what is wrong, in one message
-
-Row = Mapping[str, object]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +45,7 @@ def read_questions(source: object, *, graded: bool) -> tuple[Asked, ...]:
     A column `reference` (or `answer`, `expected`) is required unless a grader does without
     (`graded`). Without a column `id` a question is known by a hash of its text.
     """
-    rows = _rows(source)
+    rows = rows_of(source)
     if not rows:
         raise ConfigError("There are no questions.", "Give a table with at least one row.")
     names = list(dict.fromkeys(str(name) for row in rows for name in row))
@@ -74,61 +68,6 @@ def read_questions(source: object, *, graded: bool) -> tuple[Asked, ...]:
                 "Fill them in, take them out, or give a grading function.",
             )
     return tuple(found)
-
-
-def _rows(source: object) -> list[Row]:
-    if isinstance(source, str | os.PathLike):
-        return _from_file(Path(source))
-    made: object = source
-    if callable(to_dicts := getattr(source, "to_dicts", None)):  # polars
-        made = to_dicts()
-    elif hasattr(source, "columns") and callable(to_dict := getattr(source, "to_dict", None)):
-        made = to_dict("records")  # pandas
-    if isinstance(made, Sequence) and all(isinstance(row, Mapping) for row in made):
-        return list(made)
-    raise ConfigError(
-        f"{type(source).__name__} is not a table of questions.",
-        "Give the path of a CSV or JSON-lines file, a list of dicts, or a DataFrame.",
-    )
-
-
-def _from_file(path: Path) -> list[Row]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} can't be read: {error}.", "Give a CSV or JSON-lines file in UTF-8."
-        ) from error
-    if path.suffix.lower() in (".jsonl", ".ndjson", ".json") or text.lstrip().startswith("{"):
-        return [
-            _object(line, i, path) for i, line in enumerate(text.split("\n"), 1) if line.strip()
-        ]
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        rows: list[Row] = [dict(row) for row in reader]
-    except csv.Error as error:
-        raise ConfigError(
-            f"{path}, line {reader.reader.line_num}: {error}.", "Mend that line."
-        ) from error
-    ragged = next((i for i, row in enumerate(rows, 1) if None in row), None)
-    if ragged is not None:
-        raise ConfigError(
-            f"{path}: row {ragged} has more fields than the first line.",
-            "Put fields with a comma into double quotes.",
-        )
-    return rows
-
-
-def _object(line: str, number: int, path: Path) -> Row:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}, line {number}: {error}.", "Write one object a line.") from error
-    if not isinstance(row, dict):
-        raise ConfigError(f"{path}, line {number} is no JSON object.", "Write one object a line.")
-    return row
 
 
 def _column(plain: Mapping[str, str], names: Iterable[str]) -> str | None:
@@ -179,8 +118,8 @@ def digest(*texts: str) -> str:
 
 
 def _text(value: object) -> str:
-    """A cell as text; "" for what is missing (None, or a NaN, which equals nothing)."""
-    if value is None or value != value:
+    """A cell as text; "" for what is missing."""
+    if value is None:
         return ""
     if isinstance(value, str):
         return value.strip()

@@ -75,9 +75,10 @@ class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `best` is the member that did best on all questions; the arm `best single` is chosen out of
     fold, and `out_of_fold` is what fusing gains over that. `broken` are questions that `best` had
-    right and fusing made wrong, `mended` the reverse. `spared` are calls that stopping early and
-    agreeing save, of `calls`; of the judge's comparisons `asked_twice` were made in both orders,
-    and `flips` of them came out otherwise in the other one.
+    right and fusing made wrong, `mended` the reverse. `spared` are calls that stopping early,
+    agreeing and not asking save, of the `calls` of all members and the judge; of the judge's
+    comparisons `asked_twice` were made in both orders, and `flips` of them came out otherwise in
+    the other one.
     """
 
     pool: str

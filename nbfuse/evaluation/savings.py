@@ -27,11 +27,14 @@ def spared(pool: Pool, cases: Sequence[Case], anchor: str) -> int:
 def _members(pool: Pool, case: Case, anchor: str) -> int:
     """How many would still have written when nobody could outvote the others any more.
 
-    The same rule as that of a run (`nbfuse.fusion.dispatch`), in the order in which answers came.
+    In mode auto: how many were not asked. The rule is that of a run (`nbfuse.fusion.dispatch`),
+    in the order in which answers came.
     """
+    count = len(case.answers)
+    if pool.mode == "auto":
+        return count - len(case.used)
     if pool.mode != "best-of":
         return 0
-    count = len(case.answers)
     most = max(2, count // 2 + 1, pool.quorum or 0)
     arrived = sorted(case.answers, key=lambda answer: answer.seconds)
     for here in range(most, count):

@@ -53,7 +53,7 @@ def pool_report(
         mended=tuple(q for q in fused if single[q] < RIGHT <= fused[q]),
         judged=sum(case.judged for case in cases),
         spared=spared(panel.pool, cases, anchor),
-        calls=sum(outcome.calls for outcome in by_arm[FUSED]),
+        calls=sum(len(case.answers) + len(case.result.judging) for case in cases),
         flips=sum(verdict.flips for verdict in verdicts),
         asked_twice=sum(verdict.asked_twice for verdict in verdicts),
         biases=biases.find(cases),

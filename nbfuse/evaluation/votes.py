@@ -33,6 +33,11 @@ class Case(NamedTuple):
         """Whether the members disputed it, and the judge has decided."""
         return self.result.verdict.decided_by in ("judge", "merge")
 
+    @property
+    def used(self) -> tuple[Answer, ...]:
+        """The answers that the pool needed."""
+        return used(self.answers, self.result)
+
     def mark_of(self, answer: Answer | None) -> float:
         """The mark of one of its answers; nobody's answer is wrong."""
         if answer is None:
@@ -46,6 +51,12 @@ class Case(NamedTuple):
     def answer_of(self, member: str) -> Answer:
         """What a member said."""
         return next(answer for answer in self.answers if answer.member == member)
+
+
+def used(answers: Sequence[Answer], result: FusionResult) -> tuple[Answer, ...]:
+    """The answers that a run would have asked for: in mode auto not all that are there."""
+    reached = {answer.member for answer in result.answers if answer.judged}
+    return tuple(answer for answer in answers if answer.member in reached) or tuple(answers)
 
 
 def vote(

@@ -13,7 +13,7 @@ from nbfuse.evaluation.arms import Choices, choose, outcomes, samples, ungraded
 from nbfuse.evaluation.asking import Asking, Panel
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.grading import Marks
-from nbfuse.evaluation.notes import Run, budget_notes, failure_notes, grader_notes
+from nbfuse.evaluation.notes import ONE_ANSWER, Run, budget_notes, failure_notes, grader_notes
 from nbfuse.evaluation.progress import Step
 from nbfuse.evaluation.questions import Asked, Question
 from nbfuse.evaluation.results import Outcome, PoolReport
@@ -87,6 +87,8 @@ class Work:
         That of all questions: chosen out of fold it would be weaker, and fusion look better.
         """
         self._done = 0
+        if self._asking.table is not None:  # which holds one answer of each
+            return
 
         async def ask(case: Case) -> None:
             if not self._is_spent():
@@ -107,7 +109,8 @@ class Work:
     def _notes(self) -> list[str]:
         begun, troubles = len({question for _, question in self._runs}), self._marks.troubles
         spent, unpriced = self._asking.spent, self._asking.unpriced
-        notes = budget_notes(self._asked, begun, self._limit, spent, unpriced)
+        notes = [ONE_ANSWER] if self._asking.table is not None else []
+        notes += budget_notes(self._asked, begun, self._limit, spent, unpriced)
         notes += grader_notes(troubles, begun)
         for panel in self._panels:
             notes += failure_notes(panel.name, self._runs_of(panel))

@@ -6,12 +6,13 @@ Where a plurality agrees no judge is paid (self-consistency over different model
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from nbfuse.core.types import Answer, AnswerKind
 from nbfuse.fusion.canonical import Reading, object_of, read, sniff
-from nbfuse.fusion.fields import Fused, fuse_fields, same_as
+from nbfuse.fusion.fields import Fused, fuse_fields, read_json, same_as
 from nbfuse.fusion.sandbox import Ran
 
 
@@ -70,10 +71,34 @@ def compare(
     groups = _groups({member: one for member, one in found.items() if one is not None})
     if not groups:
         return None
+    return _ranked(kind, groups, answers, anchor, weights)
+
+
+def compare_objects(
+    answers: Sequence[Answer], anchor: str, weights: Mapping[str, float] | None = None
+) -> Agreement | None:
+    """Who gives the same JSON as a whole, of answers that obey a schema; None where nobody does."""
+    groups: dict[str, list[str]] = {}
+    for answer in answers:
+        if answer.failure is None and answer.status == "complete":
+            with contextlib.suppress(ValueError):
+                groups.setdefault(same_as(read_json(answer.text)), []).append(answer.member)
+    if not groups:
+        return None
+    return _ranked("json", [tuple(group) for group in groups.values()], answers, anchor, weights)
+
+
+def _ranked(
+    kind: AnswerKind,
+    groups: list[tuple[str, ...]],
+    answers: Sequence[Answer],
+    anchor: str,
+    weights: Mapping[str, float] | None,
+) -> Agreement:
     weigh = {answer.member: (weights or {}).get(answer.member, 1.0) for answer in answers}
-    groups.sort(key=lambda group: (-_sum(weigh, group), anchor not in group))
-    alone = [(answer.member,) for answer in answers if found.get(answer.member) is None]
-    whole = (*groups, *alone)
+    groups = sorted(groups, key=lambda group: (-_sum(weigh, group), anchor not in group))
+    grouped = {member for group in groups for member in group}
+    whole = (*groups, *((a.member,) for a in answers if a.member not in grouped))
     return Agreement(kind, whole, tuple(_sum(weigh, group) for group in whole))
 
 

@@ -11,6 +11,7 @@ import random
 import re
 import string
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice, product
 from typing import NamedTuple
 
 from nbfuse.core.types import Answer
@@ -51,8 +52,8 @@ class Ballot(NamedTuple):
     def letters(self) -> tuple[str, ...]:
         """A letter for each candidate: A to Z, then AA, AB and so on."""
         alphabet = string.ascii_uppercase
-        names = [*alphabet, *(one + two for one in alphabet for two in alphabet)]
-        return tuple(names[: len(self.candidates)])
+        names = chain(alphabet, map("".join, product(alphabet, repeat=2)))
+        return tuple(islice(names, len(self.candidates)))
 
     def check(self, named: Iterable[str]) -> None:
         """Raise `ValueError` where a judge names a letter that stands for nobody."""

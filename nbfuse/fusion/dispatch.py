@@ -19,7 +19,9 @@ from nbfuse.core.events import (
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer
 from nbfuse.fusion.calling import Conversation
-from nbfuse.fusion.plan import ASKED_FIRST, SEEING, Member
+from nbfuse.fusion.filling import Filling
+from nbfuse.fusion.plan import SEEING, Member
+from nbfuse.fusion.price import ASKED_FIRST
 from nbfuse.fusion.run import Draft, Run
 from nbfuse.fusion.savings import note_saved
 from nbfuse.fusion.vote import compared, decides, run_code
@@ -189,7 +191,9 @@ class Dispatch:
                 if run.plan.parts:
                     draft.begin_part()
                 call = self._call(member, place, part)
-                if run.plan.tools:
+                if run.plan.schema is not None:
+                    await Filling(run, member, run.plan.schema, draft, heard).ask(call)
+                elif run.plan.tools:
                     await Conversation(run, member, call, draft, heard).hold()
                 else:
                     await run.stream(member, call, draft, heard)

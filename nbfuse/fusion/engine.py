@@ -25,6 +25,7 @@ from nbfuse.fusion.fallback import fall_back
 from nbfuse.fusion.modes import FIRST_READING, MODES
 from nbfuse.fusion.modes.alone import alone
 from nbfuse.fusion.modes.outcome import Outcome
+from nbfuse.fusion.modes.structured import structured
 from nbfuse.fusion.plan import Member, Plan, make_plan
 from nbfuse.fusion.run import Run
 from nbfuse.providers.registry import Target, resolve
@@ -42,10 +43,12 @@ async def stream(
     entropy: int | None = None,
     resolve: Callable[[str], Target] = resolve,
     look: Callable[[], Awaitable[None]] | None = None,
+    schema: object = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of one fusion as they happen, from `RunPlanned` to `RunFinished`.
 
-    `tools` are functions or schemas that members may call; `images` go to those that can see.
+    `tools` are functions or schemas that members may call; `images` go to those that can see;
+    `schema` is what answers obey, and are fused by field under.
     Members whose answers are `given` are not asked again, but where a debate disputes one.
     `measured` is what is known of these models; the same `entropy` draws the same by chance;
     `resolve` finds who answers a spec, and `look` is awaited before what has arrived is counted.
@@ -56,7 +59,7 @@ async def stream(
     """
     begun = asyncio.get_running_loop().time()
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
-    planning = asyncio.create_task(make_plan(prompt, pool, tools, images, given, resolve))
+    planning = asyncio.create_task(make_plan(prompt, pool, tools, images, given, schema, resolve))
     tasks: set[asyncio.Task[object]] = {stopping, planning}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -116,18 +119,20 @@ def _ahead(run: Run) -> Ahead | None:
     judge = plan.judge
     if not (judge.info.remembers and judge.info.form == "full" and len(plan.members) > 1):
         return None
-    if plan.pool.seed is not None or plan.pool.answer is not None:
+    if plan.pool.seed is not None or plan.pool.answer is not None or plan.schema is not None:
         return None  # the seed makes the order; and who agrees needs no judge
     return Ahead(judge, plan.prompt, FIRST_READING[plan.pool.mode], run.tag())
 
 
-async def _fuse(run: Run, answers: Sequence[Answer]) -> Outcome:
+async def _fuse(run: Run, answers: Sequence[Answer]) -> Outcome | None:
     wanted = run.plan.quorum
     if len(answers) < wanted and run.clock() >= run.members_end:
         run.notes.append(
             f"Below the quorum: {len(answers)} of {wanted} wanted answers came in time."
         )
     try:
+        if run.plan.schema is not None:
+            return await structured(run, answers, run.plan.schema)
         if len(answers) == 1:
             return await alone(run, answers[0])
         return await MODES[run.plan.pool.mode](run, answers)
@@ -184,6 +189,9 @@ def _result(
         provenance=outcome.provenance,
         minority=outcome.minority,
         parts=run.plan.parts,
+        fields=outcome.fields,
+        answer_schema=run.plan.schema.plain if run.plan.schema else {},
+        answer_model=run.plan.schema.model_name if run.plan.schema else "",
         pool=run.plan.pool.name,
         settings=pool_settings(run.plan.pool),
         judge=run.plan.judge.spec,

@@ -6,16 +6,26 @@ anchor; and never the longest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from nbfuse.core.measured import ENOUGH
 from nbfuse.core.types import Answer, Verdict
 from nbfuse.fusion.agreement import by_fields
 from nbfuse.fusion.candidates import Candidate
-from nbfuse.fusion.likeness import medoid
+from nbfuse.fusion.likeness import embed, medoid
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.vote import alike, compared, weights
+
+
+async def without_judge(
+    run: Run, those: Sequence[Candidate], why: str
+) -> tuple[Verdict, Candidate]:
+    """As `fall_back`, with free texts compared by embedding where the pool names a model for it."""
+    texts = [candidate.text for candidate in _voters(those).values()]
+    if run.plan.embedding is not None and len(texts) > 2 and alike(run, texts) is None:
+        await embed(run, texts)
+    return fall_back(run, those, why)
 
 
 def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, Candidate]:
@@ -24,26 +34,42 @@ def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, 
     Whole answers go before broken ones; of a member that has changed its answer the last counts.
     """
     anchor = run.plan.anchor.label
-    latest = {candidate.member: candidate for candidate in those}
-    whole = [candidate for candidate in latest.values() if not candidate.cut_off]
-    voters = {c.member: c for c in whole or latest.values()}
+    voters = _voters(those)
     answers = [Answer(member=c.member, spec="", text=c.text) for c in voters.values()]
     found = compared(run, answers)
-    fields = by_fields(answers, anchor, weights(run)) if found and found.kind == "json" else None
-    middle = medoid(answers)
+    weigh = weights(run)
+    fields = by_fields(answers, anchor, weigh) if found and found.kind == "json" else None
+    vectors = [run.vectors[one.text] for one in answers if one.text in run.vectors]
+    embedded = len(vectors) == len(answers)
+    middle = medoid(answers, vectors if embedded else ())
     if found is not None and len(found.groups[0]) > 1:
         group = found.groups[0]
         member, how = anchor if anchor in group else group[0], f"{len(group)} members agree"
     elif fields is not None:
         member, how = fields.nearest, "it is nearest to what most say in each field"
+    elif reliable := _most_reliable(weigh, voters):
+        member, how = reliable, "its member was right most often"
     elif middle is not None and (found is None or found.kind == "text"):
-        member, how = middle.member, "it is most like the others"
+        member, how = middle.member, "it is most like the others" + ", by embedding" * embedded
     elif anchor in voters:
         member, how = anchor, "it is the anchor"
     else:
         member, how = answers[0].member, "it came first"
     reason = f"{why} {member} was taken: {how}."
     return Verdict(decided_by="fallback", best=member, reason=reason), voters[member]
+
+
+def _voters(those: Sequence[Candidate]) -> dict[str, Candidate]:
+    latest = {candidate.member: candidate for candidate in those}
+    whole = [candidate for candidate in latest.values() if not candidate.cut_off]
+    return {candidate.member: candidate for candidate in whole or latest.values()}
+
+
+def _most_reliable(weigh: Mapping[str, float], voters: Mapping[str, Candidate]) -> str:
+    """Whose vote weighs most; nobody where several do, as where nothing was measured."""
+    most = max(weigh[member] for member in voters)
+    leading = [member for member in voters if weigh[member] == most]
+    return leading[0] if len(leading) == 1 and len(voters) > 1 else ""
 
 
 def tie_break(

@@ -8,7 +8,7 @@ true is not 1, and null is a value as good as any.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -27,12 +27,14 @@ class Fused(NamedTuple):
     """One object out of several, and by JSON pointer the support of its fields.
 
     `value` holds the plurality's value of every field, and none that most members leave out.
-    `disputed` are the fields without a clear majority, in the order in which they come up.
+    `disputed` are the fields without a clear majority, in the order in which they come up;
+    `left_out` are those without a value in it.
     """
 
     value: object
     support: Mapping[str, Field]
     disputed: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def read_json(text: str) -> object:
@@ -43,6 +45,29 @@ def read_json(text: str) -> object:
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def write_json(value: object, indent: int = 0) -> str:
+    """The JSON text of what `read_json` gives, numbers as they are; objects over several lines."""
+    inner, end = "\n" + "  " * (indent + 1), "\n" + "  " * indent
+    match value:
+        case Decimal():
+            return str(value)
+        case Mapping() if value:
+            pairs = (
+                f"{_scalar(str(key))}: {write_json(one, indent + 1)}" for key, one in value.items()
+            )
+            return "{" + inner + f",{inner}".join(pairs) + end + "}"
+        case list() | tuple() if any(isinstance(one, Mapping) and one for one in value):
+            lines = (write_json(one, indent + 1) for one in value)
+            return "[" + inner + f",{inner}".join(lines) + end + "]"
+        case list() | tuple():
+            return "[" + ", ".join(write_json(one, indent) for one in value) + "]"
+    return _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def same_as(value: object) -> str:
@@ -63,14 +88,18 @@ def same_as(value: object) -> str:
 
 
 def fuse_fields(
-    values: Mapping[str, object], anchor: str, weights: Mapping[str, float] | None = None
+    values: Mapping[str, object],
+    anchor: str,
+    weights: Mapping[str, float] | None = None,
+    closed: Collection[str] = (),
 ) -> Fused:
     """One object out of those of the members, each field by the vote of all of them.
 
     A field is undisputed where the members behind its value outweigh all others together, those
-    that lack it among them. What is no object, is one field with an empty name.
+    that lack it among them. What is no object, is one field with an empty name. Objects at the
+    pointers that are `closed` are not entered: each is one value.
     """
-    flat = {member: _flat(value) for member, value in values.items()}
+    flat = {member: _flat(value, closed) for member, value in values.items()}
     pointers = dict.fromkeys(pointer for one in flat.values() for pointer in one)
     weigh = {member: (weights or {}).get(member, 1.0) for member in values}
     support, kept, disputed = {}, {}, []
@@ -92,25 +121,26 @@ def fuse_fields(
             kept[pointer] = ranked[0][0]
         if 2 * max(best, lacking) <= sum(weigh.values()):
             disputed.append(pointer)
-    return Fused(_nested(kept), support, tuple(disputed))
+    left_out = tuple(pointer for pointer in pointers if pointer not in kept)
+    return Fused(nested(kept), support, tuple(disputed), left_out)
 
 
 def _sum(weigh: Mapping[str, float], members: tuple[str, ...] | list[str]) -> float:
     return round(sum(weigh[member] for member in members), 9)  # 0.1 + 0.2 is a tie with 0.3
 
 
-def _flat(value: object, at: str = "") -> dict[str, object]:
+def _flat(value: object, closed: Collection[str], at: str = "") -> dict[str, object]:
     """The leaves of nested objects by their pointers; an empty object is a leaf."""
-    if not isinstance(value, Mapping) or not value:
+    if not isinstance(value, Mapping) or not value or at in closed:
         return {at: value}
     found: dict[str, object] = {}
     for key, one in value.items():
         name = str(key).replace("~", "~0").replace("/", "~1")
-        found |= _flat(one, f"{at}/{name}")
+        found |= _flat(one, closed, f"{at}/{name}")
     return found
 
 
-def _nested(fields: Mapping[str, object]) -> object:
+def nested(fields: Mapping[str, object]) -> object:
     """The object with these fields; where one is inside of another, the first that came stays."""
     if "" in fields and len(fields) == 1:
         return fields[""]
@@ -126,8 +156,8 @@ def _nested(fields: Mapping[str, object]) -> object:
                 break
             place = inner
         else:
-            if pointer:
-                place.setdefault(last, value)
+            if pointer:  # an empty object is copied: it may be filled here, and is a member's own
+                place.setdefault(last, dict(value) if isinstance(value, Mapping) else value)
     return whole
 
 

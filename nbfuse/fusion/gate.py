@@ -14,9 +14,9 @@ from nbfuse.core.errors import ModelError
 from nbfuse.core.events import JudgeFailed
 from nbfuse.core.types import Verdict
 from nbfuse.fusion.candidates import Candidate, candidate, shuffled
-from nbfuse.fusion.fallback import fall_back
+from nbfuse.fusion.fallback import without_judge
 from nbfuse.fusion.judge import affords_comparison, rank
-from nbfuse.fusion.plan import VERDICT
+from nbfuse.fusion.price import VERDICT
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.vote import alike
 from nbfuse.fusion.window import squeezed
@@ -28,7 +28,7 @@ async def let_through(
     run: Run, text: str, those: Sequence[Candidate], written: Verdict
 ) -> tuple[Verdict, str]:
     """The merged `text` under the verdict `written`, else the best candidate's under its own."""
-    _, best = fall_back(run, those, "")
+    _, best = await without_judge(run, those, "")
     if contradicts_most(run, text, those):
         return _kept(best, "The merged answer contradicts what most members say"), best.text
     if text.split() == best.text.split():
@@ -56,7 +56,10 @@ async def let_through(
 def contradicts_most(run: Run, text: str, those: Sequence[Candidate]) -> bool:
     """Whether answers can be compared, and the text says something else than most of them."""
     groups = alike(run, [text, *(one.text for one in those)])
-    return groups is not None and 0 not in groups[0] and 2 * len(groups[0]) > len(those)
+    if groups is None:
+        return False
+    others = max((len(group) for group in groups if 0 not in group), default=0)  # it has no vote
+    return 2 * others > len(those)
 
 
 def _kept(best: Candidate, why: str) -> Verdict:

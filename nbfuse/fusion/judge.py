@@ -18,8 +18,9 @@ from nbfuse.core.measured import ENOUGH
 from nbfuse.core.types import Margin, Score, Verdict
 from nbfuse.fusion.candidates import Ballot, Candidate, opposite, request, shuffled
 from nbfuse.fusion.compact import ACCEPTABLE, p_right_of_all
-from nbfuse.fusion.fallback import fall_back, tie_break
-from nbfuse.fusion.plan import VERDICT, Member, tokens_in
+from nbfuse.fusion.fallback import tie_break, without_judge
+from nbfuse.fusion.plan import Member
+from nbfuse.fusion.price import VERDICT, tokens_in
 from nbfuse.fusion.rubric import Reading, read_ballot
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.vote import alike
@@ -70,7 +71,7 @@ async def decide(
         return same, candidates[0]
     judge = run.plan.judge
     if distrust := _distrust(run, said or candidates):
-        return fall_back(run, said or candidates, distrust)
+        return await without_judge(run, said or candidates, distrust)
     try:
         match judge.info.form:
             case "full":
@@ -81,7 +82,7 @@ async def decide(
                 raise BadResponseError(f"{judge.label} can't judge.", "Choose another judge.")
     except ModelError as error:
         run.emit(JudgeFailed(judge=judge.label, failure=error.failure()))
-        return fall_back(run, said or candidates, f"The judge failed ({error.message})")
+        return await without_judge(run, said or candidates, f"The judge failed ({error.message})")
 
 
 def _distrust(run: Run, said: Sequence[Candidate]) -> str:

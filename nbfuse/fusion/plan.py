@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
@@ -18,21 +17,16 @@ from nbfuse.core.fence import stay_inside
 from nbfuse.core.pictures import data_url
 from nbfuse.core.pool import Pool, expand, labels
 from nbfuse.core.types import Answer, Price
+from nbfuse.fusion.embedding import Embedding, find_embedding
 from nbfuse.fusion.parts import split
+from nbfuse.fusion.price import estimate, tokens_in
 from nbfuse.fusion.sandbox import check_sandbox
+from nbfuse.fusion.schema import Schema, make_schema
 from nbfuse.fusion.tools import Tool, make_tools
 from nbfuse.paths import is_local_only
 from nbfuse.providers.protocol import ModelInfo, Provider
 from nbfuse.providers.registry import Target, resolve
 
-# Tokens of an answer for the estimate: a short one, and a long one where no limit is set.
-SHORT_ANSWER, LONG_ANSWER = 150, 1500
-# What the judge writes: at most in a verdict; low and high in an analysis or a merged answer.
-VERDICT, MERGE_WRITES = 600, (500, 2500)
-CHARACTERS_PER_TOKEN = 4
-MOST_ROUNDS = 2  # of a debate
-ASKED_FIRST = 2  # members, in mode auto
-PICTURE = 1500  # tokens of a picture, of which each vendor has its own count
 SEEING = (
     "Name one that can: for instance openrouter:openai/gpt-5, or a local model after nbfuse pull "
     "local:ministral-3b --vision."
@@ -64,6 +58,8 @@ class Plan(NamedTuple):
     tools: tuple[Tool, ...] = ()
     images: tuple[str, ...] = ()
     given: Mapping[str, Answer] = {}  # by the labels of members
+    schema: Schema | None = None
+    embedding: Embedding | None = None
 
     @property
     def judge(self) -> Member:
@@ -90,11 +86,13 @@ async def make_plan(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    schema: object = None,
     resolve: Callable[[str], Target] = resolve,
 ) -> Plan:
     """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`.
 
-    `given` are answers of members that need not be asked again; `resolve` finds who answers a spec.
+    `given` are answers of members that need not be asked again; `schema` is what answers obey;
+    `resolve` finds who answers a spec.
     """
     prompt = checked(prompt)
     if is_local_only():
@@ -103,7 +101,9 @@ async def make_plan(
         stay_inside()
     if pool.run:
         await check_sandbox()
-    usable = make_tools(tools)
+    usable, wanted = make_tools(tools), make_schema(schema)
+    if wanted is not None:
+        wanted.check_run(pool, with_tools=bool(usable))
     pictures = tuple(map(data_url, images if isinstance(images, list | tuple) else [images]))
     specs = expand(pool.members)
     names = labels(specs)
@@ -113,11 +113,18 @@ async def make_plan(
     there = {answer.member: answer for answer in given}
     asked = [t for t, name in zip(targets, names, strict=False) if _is_asked(pool, name, there)]
     _check_privacy(pool, [*asked, *targets[len(specs) :]])  # before anything is looked up
+    embedding = None
+    if pool.embedding is not None:
+        embedding = await find_embedding(pool.embedding, resolve)
     everybody = await _everybody((*names, *labels(judge_specs)), targets)
     members, judges = everybody[: len(specs)], everybody[len(specs) :]
     judge = judges[0]
     _check_judges(judges)
-    in_parts = pool.mode == "merge" and judge.info.form == "compact" and not usable
+    if pool.local_only and all(member.info.missing for member in members):
+        raise ConfigError(
+            f"No member can be asked. {members[0].info.missing}", "Or choose other members."
+        )
+    in_parts = pool.mode == "merge" and judge.info.form == "compact" and not (usable or wanted)
     parts = split(prompt) if in_parts else ()
     if any(len(answer.parts) != len(parts) for answer in given):
         parts = ()
@@ -134,11 +141,13 @@ async def make_plan(
         tools=usable,
         images=pictures,
         given=there,
+        schema=wanted,
+        embedding=embedding,
     )
     if pictures and all(member.info.vision is False for member in members):
         raise ConfigError("No member of this pool can see pictures.", SEEING)
-    _check_budget(pool, _estimate(plan, checks=False))
-    return plan._replace(price=_estimate(plan, checks=True), notes=tuple(_notes(plan)))
+    _check_budget(pool, estimate(plan, checks=False))
+    return plan._replace(price=estimate(plan, checks=True), notes=tuple(_notes(plan)))
 
 
 def _check_judges(judges: Sequence[Member]) -> None:
@@ -247,49 +256,3 @@ def _notes(plan: Plan) -> list[str]:
                 f"{member.label} takes {member.info.context:,}."
             )
     return notes
-
-
-def tokens_in(text: str) -> int:
-    """About how many tokens a text has, where no tokenizer is at hand."""
-    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
-
-
-def _estimate(plan: Plan, checks: bool) -> Price:
-    """Members read the prompt; the judge reads it too, with every answer, and writes.
-
-    The high end is with the `checks` that a run makes only if it can afford them, or without.
-    """
-    asked = tokens_in(plan.prompt) + tokens_in(plan.pool.system or "")
-    asked += PICTURE * len(plan.images)
-    short, long = SHORT_ANSWER, plan.pool.max_tokens or LONG_ANSWER
-    short, count = min(short, long), len(plan.members)
-    judge_low, judge_high = MERGE_WRITES
-    sure = [plan.members[place] for place in plan.order]
-    if plan.pool.mode == "auto":  # the others are asked only if these disagree
-        sure = sure[:ASKED_FIRST]
-    bills = [
-        (m, asked if m in sure else 0, short if m in sure else 0, asked, long)
-        for m in plan.members
-        if m.label not in plan.given
-    ]
-    if plan.pool.mode == "debate":  # in each round everybody reads the others and answers again
-        again = [(m, 0, 0, asked + count * long, long) for m in plan.members]
-        bills += again * (1 + checks * (MOST_ROUNDS - 1))
-    judge_reads = asked + count * long
-    comparisons = [(judge, 0, 0, judge_reads, VERDICT) for judge in (plan.judge, plan.judges[-1])]
-    if plan.pool.mode == "merge":  # analysis and writing, and a comparison as the check
-        bills.append((plan.judge, asked + count * short, judge_low, judge_reads, judge_high))
-        bills.append((plan.judge, 0, 0, judge_reads, judge_high))
-        bills += comparisons if checks else []
-    else:  # a comparison of all, and one of two as the check
-        bills += comparisons * (1 + checks)
-    low, high = Decimal(0), Decimal(0)
-    for member, low_in, low_out, high_in, high_out in bills:
-        info = member.info
-        if member.provider.local:
-            continue
-        if info.prompt_price is None or info.completion_price is None:
-            return Price(None, None)
-        low += low_in * info.prompt_price + low_out * info.completion_price
-        high += high_in * info.prompt_price + high_out * info.completion_price
-    return Price(low, high)

@@ -5,6 +5,7 @@ A parse error never decides anything: what can't be read and checked is refused.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -28,7 +29,7 @@ async def ask_json(
 
     Raises a `ModelError` when the model can't be asked or twice gives nothing valid.
     """
-    answer, call = await _first_reply(ask, call)
+    answer, call = await first_reply(ask, call)
     try:
         return _read(answer.text, kind, check)
     except ValueError as error:
@@ -48,9 +49,14 @@ async def ask_json(
         ) from error
 
 
-async def _first_reply(ask: Callable[[Call], Awaitable[Answer]], call: Call) -> tuple[Answer, Call]:
-    """An answer, and the call that brought it: with a schema, in JSON mode, or just asked for."""
-    plain = msgspec.structs.replace(call, schema=None)
+async def first_reply(
+    ask: Callable[[Call], Awaitable[Answer]], call: Call, told: Call | None = None
+) -> tuple[Answer, Call]:
+    """An answer, and the call that brought it: with a schema, in JSON mode, or just asked for.
+
+    `told` is the call with the schema in words, for servers that take no other.
+    """
+    plain = msgspec.structs.replace(told or call, schema=None)
     for step in (call, msgspec.structs.replace(plain, json_mode=True)):
         try:
             return await ask(step), step
@@ -59,6 +65,7 @@ async def _first_reply(ask: Callable[[Call], Awaitable[Answer]], call: Call) -> 
     return await ask(plain), plain
 
 
+@functools.cache  # it takes a millisecond, and is the same for every call
 def schema_of(kind: type) -> dict[str, object]:
     """The JSON schema of a struct in strict form: every field is required, no others allowed."""
     schema = msgspec.json.schema(kind)
@@ -87,6 +94,15 @@ def find_objects(text: str) -> list[dict[str, object]]:
 
     An object that is cut off is not one: what is missing could have been the verdict.
     """
+    return [value for value, _ in _objects(text)]
+
+
+def object_texts(text: str) -> list[str]:
+    """The same objects as the texts that they are, for whoever reads numbers exactly."""
+    return [found for _, found in _objects(text)]
+
+
+def _objects(text: str) -> list[tuple[dict[str, object], str]]:
     decoder, found, start = json.JSONDecoder(), [], text.find("{")
     while start >= 0:
         try:
@@ -94,6 +110,6 @@ def find_objects(text: str) -> list[dict[str, object]]:
         except (ValueError, RecursionError):
             end = start + 1
         else:
-            found.append(value)
+            found.append((value, text[start:end]))
         start = text.find("{", end)
     return found

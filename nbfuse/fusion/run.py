@@ -154,6 +154,7 @@ class Run:
         self.spent = Decimal(0)  # US dollars, as far as servers or price lists tell
         self.spared = 0  # members that were stopped because enough others agree
         self.outputs: dict[str, Ran] = {}  # of code in answers, by that code
+        self.vectors: dict[str, Sequence[float]] = {}  # of answers, by their text
         self.at_work = asyncio.Lock()  # one code at a time: its limit is seconds
         self._seq = 0
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from nbfuse.core.types import Answer
-from nbfuse.fusion.plan import Member, tokens_in
+from nbfuse.fusion.plan import Member
+from nbfuse.fusion.price import tokens_in
 from nbfuse.fusion.run import Run
 
 

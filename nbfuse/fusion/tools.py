@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from nbfuse.core.errors import ConfigError
+from nbfuse.fusion.strict import check_references
 
 NONE = "none"  # what is "called" by a model that needs no tool
 # Bounds for what a schema leaves open: a small model may go on with a text or a list for good.
@@ -107,9 +108,11 @@ def _checked(name: str, parameters: Mapping[str, object]) -> Mapping[str, object
 
     try:
         jsonschema.validators.validator_for(parameters).check_schema(parameters)
-        json.dumps(parameters)
-    except (jsonschema.SchemaError, TypeError, ValueError) as error:
+        check_references(json.loads(json.dumps(parameters)), dict(parameters))
+    except (jsonschema.SchemaError, TypeError, ValueError, LookupError) as error:
         why = getattr(error, "message", str(error))
+        if isinstance(error, LookupError):
+            why = f"it refers to {error.args[0]!r}, which is not in it"
         raise ConfigError(f"The schema of {name} is none: {why}.", "Mend it.") from None
     return parameters
 

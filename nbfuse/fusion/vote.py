@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nbfuse.core.types import Answer
-from nbfuse.fusion.agreement import Agreement, compare, is_enough
+from nbfuse.fusion.agreement import Agreement, compare, compare_objects, is_enough
 from nbfuse.fusion.canonical import python_of
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.sandbox import Ran, run_python
@@ -21,6 +21,8 @@ def weights(run: Run) -> dict[str, float]:
 def compared(run: Run, answers: Sequence[Answer]) -> Agreement | None:
     """Who agrees with whom in this run; None where the answers can't be compared."""
     pool = run.plan.pool
+    if run.plan.schema is not None:
+        return compare_objects(answers, run.plan.anchor.label, weights(run))
     return compare(
         answers,
         pool.answer,

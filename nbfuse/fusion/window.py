@@ -7,7 +7,7 @@ the winner of one window stays in the next.
 from __future__ import annotations
 
 from nbfuse.fusion.candidates import Ballot, Candidate
-from nbfuse.fusion.plan import CHARACTERS_PER_TOKEN, tokens_in
+from nbfuse.fusion.price import CHARACTERS_PER_TOKEN, tokens_in
 from nbfuse.fusion.run import Run
 
 SHARE = 0.8  # of the context that is used: four characters a token is only about right

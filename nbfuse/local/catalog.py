@@ -130,6 +130,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             id=name,
             context=self.context,
             local=True,
+            parameters=("logprobs", "top_logprobs"),
             vision=self.projector() is not None,
             temperature=self.temperature,
             form=self.form,

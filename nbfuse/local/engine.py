@@ -52,24 +52,25 @@ class Engine:
         """The process ids of the children that run."""
         return tuple(child.pid for child in list(self._children.values()) if child.alive)
 
-    def serve(self, model: LocalModel, name: str = "") -> Server:
+    def serve(self, model: LocalModel, name: str = "", pooling: str = "") -> Server:
         """Where `model` answers; starts a child and loads the model where needed.
 
-        `name` is what errors call it. Raises `ModelNotFoundError`, `ModelFileError`,
-        `OutOfMemoryError` or `ProviderUnavailableError`.
+        `name` is what errors call it. With a `pooling` (mean, cls, last) it says no words, but
+        where texts lie; a model that is asked for both is loaded twice. Raises
+        `ModelNotFoundError`, `ModelFileError`, `OutOfMemoryError` or `ProviderUnavailableError`.
         """
         path = check_file(model, name)
         # weights that were replaced are another model
         kind = kind_for(path)
         eyes = model.projector() if kind.vision else None
         chosen = (model.context, model.slots, model.threads, model.gpu_layers, model.idle_s)
-        loaded = (*stamp(path), eyes, *chosen)
+        loaded = (*stamp(path), eyes, *chosen, pooling)
         shared = kind != MLX and size(path) <= SHARED_BYTES
-        child = self._child("" if shared else str(path), kind, name, loaded)
+        child = self._child("" if shared else f"{path}{pooling}", kind, name, loaded)
         with child.loading:
-            ended = child.servers and not child.alive  # by `abandon`, while this waited
+            ended = bool(child.servers) and not child.alive  # by `abandon`, while this waited
             if not ended and loaded not in child.servers:
-                way = self._way(path, eyes, model.context, child)
+                way = self._way(path, eyes, model.context, child, pooling)
                 request = {
                     "path": str(path),
                     "mmproj": str(eyes or ""),
@@ -77,6 +78,7 @@ class Engine:
                     "threads": model.threads or cores(),
                     "gpu_layers": -1 if model.gpu_layers is None else model.gpu_layers,
                     "idle_s": -1 if shared else model.idle_s,
+                    "pooling": pooling,
                     **way._asdict(),
                 }
                 child.servers[loaded] = child.load(path, request)
@@ -85,7 +87,7 @@ class Engine:
             if not shared:
                 child.names[name] = loaded
         if ended:
-            return self.serve(model, name)
+            return self.serve(model, name, pooling)
         return Server(child.servers[loaded], child.key, child)
 
     @contextlib.contextmanager
@@ -145,9 +147,12 @@ class Engine:
                 child = self._children[group] = Child(kind)
             return child
 
-    def _way(self, path: Path, eyes: Path | None, context: int, child: Child) -> memory.Setting:
+    def _way(
+        self, path: Path, eyes: Path | None, context: int, child: Child, pooling: str
+    ) -> memory.Setting:
         """How the model will be loaded; large models that nobody uses make room for it."""
         header, beside = read_head(path), size(eyes) if eyes else 0
+        beside += memory.unused_words(header) if pooling else 0
         try:
             return memory.choose(path.name, header, context, memory.available() - beside)
         except OutOfMemoryError:

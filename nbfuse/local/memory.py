@@ -82,6 +82,15 @@ def need(model: Header, setting: Setting) -> Need:
     )
 
 
+def unused_words(model: Header) -> int:
+    """Bytes for the next word after each token of a batch, which llama.cpp finds while it embeds.
+
+    Models that were made to embed alone have no words to find.
+    """
+    made_for_it = any(word in model.architecture for word in ("bert", "embedding"))
+    return 0 if made_for_it else BATCH * 4 * model.vocabulary
+
+
 def _numbers_cached(model: Header, context: int) -> int:
     """How many numbers the cache holds: keys and values of each layer for each token it keeps."""
     heads = model.number("attention.head_count", 1)

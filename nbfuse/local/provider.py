@@ -14,6 +14,7 @@ from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.local.answer import answer
 from nbfuse.local.catalog import LocalModel, catalog, check_file, find
+from nbfuse.local.embed import embed
 from nbfuse.local.kinds import kind_for
 from nbfuse.local.samples import Samples
 from nbfuse.providers.protocol import ModelInfo
@@ -51,6 +52,10 @@ class Local:
     def _ask(self, call: Call, said: Sequence[str]) -> AsyncGenerator[Chunk]:
         return answer(self._model(call.model), call, said)
 
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """Give a vector for each text, by an engine that is started for that."""
+        return await embed(self._model(model), model, [disarm(text) for text in texts])
+
     async def models(self) -> list[ModelInfo]:
         """List the catalog's models whose file is there."""
         if self._model is not find:
@@ -67,11 +72,11 @@ class Local:
             path = check_file(found, model)
         except errors.ModelNotFoundError as error:  # asking it will say the same
             return ModelInfo(id=model, local=True, missing=str(error).replace("\n", " "))
+        info = msgspec.structs.replace(found.info(model), embeds=not path.is_dir())  # not with MLX
         try:
             kind = kind_for(path)
         except errors.NbfuseError:  # no engine: asking it will say so
-            return msgspec.structs.replace(found.info(model), remembers=True)
-        info = found.info(model)
+            return msgspec.structs.replace(info, remembers=True)
         return msgspec.structs.replace(
             info,
             repeatable=kind.repeatable,

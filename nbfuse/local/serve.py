@@ -43,8 +43,11 @@ def settings(request: dict[str, Any], key: str) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = request["threads"]
     # a picture of some models is read in one batch or wrongly
     large = Path(request["path"]).stat().st_size > LARGE_BYTES and not request.get("mmproj")
+    batch = LARGE_BATCH if large and sys.platform != "darwin" else BATCH
+    pooling = request.get("pooling")
     chosen = {
-        "n_batch": LARGE_BATCH if large and sys.platform != "darwin" else BATCH,
+        "embedding": bool(pooling),
+        "n_batch": request["context"] if pooling else batch,
         "n_ctx": request["context"],  # shared by the slots; the default is the trained 262,144
         "no_extra_bufts": not request["repack"],
         "n_parallel": request["slots"],
@@ -67,6 +70,9 @@ def settings(request: dict[str, Any], key: str) -> Any:
         setattr(params, name, value)
     if request.get("mmproj"):
         params.mmproj.path = request["mmproj"]
+    if pooling:  # a text is pooled from one batch
+        params.n_ubatch = request["context"]
+        params.pooling_type = xllamacpp.llama_pooling_type[f"LLAMA_POOLING_TYPE_{pooling.upper()}"]
     if request["kv"] == "q8_0":
         params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     return params
@@ -128,7 +134,8 @@ def with_llama_server(request: dict[str, Any], key: str) -> str:
     """Serve a model with the user's own build of llama.cpp."""
     words = [os.environ.get("NBFUSE_LLAMA_SERVER") or "llama-server", "--model", request["path"]]
     words += ["--ctx-size", str(request["context"]), "--parallel", str(request["slots"])]
-    words += ["--batch-size", str(BATCH), "--kv-unified", "--threads", str(request["threads"])]
+    words += _pooled(request) or ["--batch-size", str(BATCH)]
+    words += ["--kv-unified", "--threads", str(request["threads"])]
     words += ["--n-gpu-layers", str(request["gpu_layers"])] if request["gpu_layers"] >= 0 else []
     words += ["--cache-type-k", request["kv"], "--cache-type-v", request["kv"]]
     words += ["--sleep-idle-seconds", str(request["idle_s"]), "--cache-ram", "512"]
@@ -139,6 +146,14 @@ def with_llama_server(request: dict[str, Any], key: str) -> str:
     return _start(words, {"LLAMA_API_KEY": key}, "/health")
 
 
+def _pooled(request: dict[str, Any]) -> list[str]:
+    """What makes llama-server say where texts lie, each read in one batch; nothing for words."""
+    if not request.get("pooling"):
+        return []
+    words, size = ["--embedding", "--pooling", request["pooling"]], str(request["context"])
+    return [*words, "--batch-size", size, "--ubatch-size", size]
+
+
 def with_llama_cpp_python(request: dict[str, Any], key: str) -> str:
     """Serve a model with llama-cpp-python: one request at a time, all log-probabilities."""
     types = {"f16": 1, "q8_0": 8}  # ggml's numbers
@@ -147,7 +162,12 @@ def with_llama_cpp_python(request: dict[str, Any], key: str) -> str:
     words += ["--n_threads_batch", str(request["threads"])]
     words += ["--n_gpu_layers", str(request["gpu_layers"])]
     words += ["--type_k", str(types[request["kv"]]), "--type_v", str(types[request["kv"]])]
-    words += ["--interrupt_requests", "false", "--logits_all", "true", "--verbose", "false"]
+    words += ["--interrupt_requests", "false", "--verbose", "false"]
+    if request.get("pooling"):
+        size = str(request["context"])
+        words += ["--embedding", "true", "--n_batch", size, "--n_ubatch", size]
+    else:
+        words += ["--logits_all", "true"]
     words += ["--host", "127.0.0.1", "--port", "0"]
     return _start(words, {"API_KEY": key}, "/v1/models", key)
 

@@ -20,7 +20,7 @@ from nbfuse.options import SPEEDS
 
 _LINE = re.compile(r"\s*(?:\w+\s*=\s*)?(?P<magic>%%?)fuse\s+(?P<rest>.*)$", re.DOTALL)
 _FREE = ("-o", "--out", "--quorum", "--deadline", "--max-tokens", "--temperature", "--seed",
-         "--record", "--replay")  # fmt: skip
+         "--record", "--replay", "--schema")  # fmt: skip
 
 
 @context_matcher()  # type: ignore[untyped-decorator]

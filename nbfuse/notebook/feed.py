@@ -17,6 +17,7 @@ from nbfuse.core.events import Event
 from nbfuse.core.types import FusionResult
 from nbfuse.render.blocks import Blocks
 from nbfuse.render.board import Board, Member, Work
+from nbfuse.render.fields import as_markdown
 from nbfuse.render.model import model_html
 from nbfuse.render.sheet import sheet
 
@@ -65,7 +66,7 @@ class Stream:
             self.tail += new
             return new, None, ""
         begun = time.perf_counter()
-        html = model_html(done, live=self._spent < DRAWING_S)
+        html = model_html(as_markdown(done), live=self._spent < DRAWING_S)
         self._spent += time.perf_counter() - begun
         self.html += html
         self.tail = clean(self._blocks.tail)

@@ -80,10 +80,11 @@ class Fuse(Magics):
         What is 12 + 30, and what is the capital of {{ country }}?
 
         Options: -p POOL, -m MODELS, -j JUDGE, --judges A,B, --mode best-of|merge|debate|auto,
-        --local-first, --check, --answer KIND, --run, --quorum N, --deadline S, --max-tokens N,
-        --temperature T, --seed N, --tools F,G, --image X, --record FILE, --replay FILE, -o NAME,
-        -q, --strict, --dry-run, --raw. The result is the cell's value. A last line of ";" alone
-        hides it. %fuse --help tells more about the options, %fuse help about commands.
+        --local-first, --check, --answer KIND, --run, --schema X, --quorum N, --deadline S,
+        --max-tokens N, --temperature T, --seed N, --tools F,G, --image X, --record FILE,
+        --replay FILE, -o NAME, -q, --strict, --dry-run, --raw. The result is the cell's value. A
+        last line of ";" alone hides it. %fuse --help tells more about the options, %fuse help
+        about commands.
         """
         words = _words(line)
         if cell is None and words[:1] != ["rejudge"]:
@@ -115,15 +116,17 @@ class Fuse(Magics):
         pool, reason = pool_of(options, self._preset(), recorded)
         tools = self._tools(options.tools)
         images = [self._picture(one) for one in options.image]
+        schema = self._schema(options.schema)
         if options.dry_run:
             from nbfuse.fusion.plan import make_plan
 
-            print(report.plan_text(runner.run(make_plan(prompt, pool, tools, images))))
+            print(report.plan_text(runner.run(make_plan(prompt, pool, tools, images, (), schema))))
             return None
         if reason != "as asked" and not self._pool_named and not options.quiet:
             self._pool_named = True
             print(report.pool_line(pool, reason))
-        events = functools.partial(stream, prompt, pool, tools=tools, images=images, **tape)
+        further = {"tools": tools, "images": images, "schema": schema, **tape}
+        events = functools.partial(stream, prompt, pool, **further)
         return self.session.run(events, out, options.quiet or hidden, options.strict)
 
     def _judge_again(self, words: list[str]) -> FusionResult | None:
@@ -159,20 +162,30 @@ class Fuse(Magics):
             raise ConfigError(f"--image: {name!r} is neither a variable nor a file.", near)
         return self.shell.user_ns.get(name, name)
 
+    def _schema(self, name: str | None) -> object:
+        """What `--schema` names: a variable, an attribute of one, else a file."""
+        if name is None or os.path.exists(name) or name.endswith(".json"):
+            return name
+        return self._named("--schema", name)
+
     def _tools(self, names: str | None) -> list[object]:
         """What `--tools` names: functions or schemas, their attributes, or lists of them."""
         found: list[object] = []
         for name in (part.strip() for part in (names or "").split(",") if part.strip()):
-            first, *attributes = name.split(".")
-            if first not in self.shell.user_ns:
-                near = did_you_mean(first, [n for n in self.shell.user_ns if n[0] != "_"])
-                raise ConfigError(f"--tools: there is no variable {first!r}.", near)
-            try:
-                value = functools.reduce(getattr, attributes, self.shell.user_ns[first])
-            except AttributeError as error:
-                raise ConfigError(f"--tools {name}: {error}.", "Check its name.") from None
+            value = self._named("--tools", name)
             found += value if isinstance(value, list | tuple) else [value]
         return found
+
+    def _named(self, option: str, name: str) -> object:
+        """The variable that an option names, or an attribute of it."""
+        first, *attributes = name.split(".")
+        if first not in self.shell.user_ns:
+            near = did_you_mean(first, [n for n in self.shell.user_ns if n[0] != "_"])
+            raise ConfigError(f"{option}: there is no variable {first!r}.", near)
+        try:
+            return functools.reduce(getattr, attributes, self.shell.user_ns[first])
+        except AttributeError as error:
+            raise ConfigError(f"{option} {name}: {error}.", "Check its name.") from None
 
     def _preset(self) -> dict[str, object]:
         names = ("pool", "judge", "mode", "quorum", "max_tokens", "temperature", "seed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,7 +19,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     `vision` tells whether it sees pictures, None where that is not known.
     `zdr` tells whether some server of it keeps nothing of what it is asked (zero data retention).
     `temperature` is the one it is used with where nobody asks for another; `missing` says why a
-    model can't be asked, where that is known.
+    model can't be asked, where that is known. `embeds` tells that its provider, which is an
+    `Embedder` then, can have it embed texts.
     `form` tells how it may judge: `full` with a rubric and a JSON schema, `compact` with one short
     `check` question for each candidate, answered yes or no, and `none` not at all.
     """
@@ -40,6 +41,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     form: Literal["full", "compact", "none"] = "full"
     check: str = ""
     missing: str = ""
+    embeds: bool = False
     expertise: str = ""
 
 
@@ -65,4 +67,13 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Drop connections."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What a provider may be besides: one that says where texts lie. It raises `ModelError`s."""
+
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """Give a vector for each text; who says the same lies in the same direction."""
         ...

@@ -12,11 +12,12 @@ from typing import Literal
 import msgspec
 
 from nbfuse.core.call import Call, Chunk
-from nbfuse.providers.protocol import ModelInfo, Provider
+from nbfuse.providers.protocol import Embedder, ModelInfo, Provider
 from nbfuse.providers.recording import (
     HOPS,
     Began,
     Called,
+    Embedded,
     Heard,
     Line,
     Looked,
@@ -25,6 +26,7 @@ from nbfuse.providers.recording import (
     as_error,
     check_writable,
     comparable,
+    digest,
 )
 from nbfuse.providers.registry import Target
 
@@ -130,6 +132,20 @@ class Recording:
             end("failed", error)
             raise
         end("done", None)
+
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """Give the vectors that the provider gives, where it is one that does, and keep them."""
+        spec, run = self.specs[model], self._recorder.run
+        names = tuple(map(digest, texts))
+        assert isinstance(self._inner, Embedder)  # the plan has looked
+        try:
+            found = await self._inner.embed(model, texts)
+        except Exception as error:
+            self._recorder.write(Embedded(run=run, spec=spec, texts=names, error=as_error(error)))
+            raise
+        vectors = tuple(map(tuple, found))
+        self._recorder.write(Embedded(run=run, spec=spec, texts=names, vectors=vectors))
+        return found
 
     async def models(self) -> list[ModelInfo]:
         return await self._inner.models()

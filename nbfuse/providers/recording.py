@@ -118,6 +118,15 @@ class Called(_Line, frozen=True, tag="call", omit_defaults=True):
     error: Error | None = None
 
 
+class Embedded(_Line, frozen=True, tag="embed", omit_defaults=True):
+    """The vectors that a model gave for texts, of which digests are kept; or how it failed."""
+
+    spec: str
+    texts: tuple[str, ...]
+    vectors: tuple[tuple[float, ...], ...] = ()
+    error: Error | None = None
+
+
 class Skipped(_Line, frozen=True, tag="skip"):
     """The user stopped one member alone."""
 
@@ -141,7 +150,7 @@ class Ended(_Line, frozen=True, tag="end"):
     judged: tuple[str, ...]
 
 
-Line = Began | Told | Called | Skipped | Looked | Ended
+Line = Began | Told | Called | Embedded | Skipped | Looked | Ended
 
 
 class TakenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +159,7 @@ class TakenRun(msgspec.Struct, frozen=True, kw_only=True):
     began: Began
     told: Mapping[str, Told]
     calls: tuple[Called, ...]
+    embedded: tuple[Embedded, ...]
     skips: tuple[Skipped, ...]
     looks: tuple[Moment, ...]
     ended: Ended | None
@@ -222,6 +232,7 @@ def _gathered(lines: list[Line]) -> TakenRun:
     assert isinstance(began, Began)
     told: dict[str, Told] = {}
     calls: list[Called] = []
+    embedded: list[Embedded] = []
     skips: list[Skipped] = []
     looks: list[Moment] = []
     for line in lines[1:]:
@@ -230,6 +241,8 @@ def _gathered(lines: list[Line]) -> TakenRun:
                 told[line.spec] = line
             case Called():
                 calls.append(line)
+            case Embedded():
+                embedded.append(line)
             case Skipped():
                 skips.append(line)
             case Looked():
@@ -241,6 +254,7 @@ def _gathered(lines: list[Line]) -> TakenRun:
         began=began,
         told=told,
         calls=tuple(calls),
+        embedded=tuple(embedded),
         skips=tuple(skips),
         looks=tuple(looks),
         ended=ended,

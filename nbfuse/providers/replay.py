@@ -12,7 +12,7 @@ from nbfuse.core.call import Call, Chunk
 from nbfuse.core.errors import ReplayError
 from nbfuse.core.virtual import VirtualLoop
 from nbfuse.providers.protocol import ModelInfo
-from nbfuse.providers.recording import Called, TakenRun, Told, comparable
+from nbfuse.providers.recording import Called, TakenRun, Told, comparable, digest
 from nbfuse.providers.registry import Target
 from nbfuse.providers.score import Score, notes_of
 
@@ -100,6 +100,20 @@ class Replay:
         await score.until(called.ended)
         if called.error is not None:
             raise called.error.raised()
+
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:  # noqa: ARG002
+        """Give the vectors that were given then."""
+        names = tuple(map(digest, texts))
+        for one in self._player.taken.embedded:
+            if (one.spec, one.texts) == (self._told.spec, names):
+                if one.error is not None:
+                    raise one.error.raised()
+                return [list(vector) for vector in one.vectors]
+        if not self._player.failed.done():
+            said = f"{self._told.spec} was to embed other texts when it was recorded."
+            self._player.failed.set_result(ReplayError(said, "Record it again."))
+        never: asyncio.Future[list[list[float]]] = asyncio.get_running_loop().create_future()
+        return await never  # the error ends the run
 
     async def models(self) -> list[ModelInfo]:
         return [self._told.info]

@@ -13,7 +13,7 @@ import msgspec
 from nbfuse.core import events
 from nbfuse.core.events import Event, RunPlanned
 from nbfuse.core.types import Answer, FusionResult
-from nbfuse.fusion.plan import CHARACTERS_PER_TOKEN, tokens_in
+from nbfuse.fusion.price import CHARACTERS_PER_TOKEN, tokens_in
 
 State = Literal[
     "waiting",
@@ -36,6 +36,7 @@ WORK = {
     "top two": "compares the two that it put first",
     "gate": "compares the merged answer with the best one",
     "writing on": "writes on",
+    "fields": "chooses between values",
 }
 ENDS = {"complete": "Done", "stopped": "Stopped", "failed": "No answer"}
 

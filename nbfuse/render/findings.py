@@ -93,9 +93,9 @@ def checks(result: FusionResult) -> list[str]:
     sources = result.provenance
     if sources:
         backed = sum(map(bool, sources))
-        lines.append(f"{backed} of {len(sources)} paragraphs have words of a member:")
+        lines.append(f"{backed} of {len(sources)} paragraphs have words of a member.")
         lines += [
-            f"paragraph {i}: {', '.join(members) or 'of the writer alone'}"
+            f"Paragraph {i}: {', '.join(members) or 'the writer alone'}."
             for i, members in enumerate(sources, 1)
         ]
     return lines

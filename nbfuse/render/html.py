@@ -6,13 +6,16 @@ JupyterLab's sanitiser, and styles go with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nbfuse.core.analysis import Analysis
 from nbfuse.core.types import Answer, FusionResult
+from nbfuse.render.fields import FIELD_HEADS, as_markdown, field_rows
 from nbfuse.render.findings import Finding, checks, findings, moves, unfound
 from nbfuse.render.model import model_html, root, say
 from nbfuse.render.table import HEADS, called, headline, rows, seconds, sureness
 
-_WORDS = ("model", "verdict")
+_WORDS = ("model", "verdict", *FIELD_HEADS)
 
 
 def to_html(result: FusionResult, view: str = "") -> str:
@@ -20,14 +23,18 @@ def to_html(result: FusionResult, view: str = "") -> str:
 
     `view` becomes part of its class, so that a live view can find its place.
     """
-    fused = model_html(result.text) if result.text else "<p><em>no fused answer</em></p>"
+    fused = (
+        model_html(as_markdown(result.text)) if result.text else "<p><em>no fused answer</em></p>"
+    )
     why = f"<p><small>{say(result.verdict.reason)} {say(sureness(result.verdict))}</small></p>"
     title = f"<strong>Fused answer</strong> · {say(headline(result))} · {seconds(result.seconds)}"
     blocks = [
         f"<details open><summary>{title}</summary>{fused}{why}</details>",
         *(f"<p><small>{say(note)}</small></p>" for note in result.notes),
-        *map(_member, result.answers),
     ]
+    if fields := field_rows(result):
+        blocks.append(_details("Fields", _table(FIELD_HEADS, fields)))
+    blocks += [_member(a, opened=result.status == "failed") for a in result.answers]
     if result.analysis is not None:
         blocks.append(_analysis(result.analysis))
     if result.positions:
@@ -35,18 +42,18 @@ def to_html(result: FusionResult, view: str = "") -> str:
     if told := checks(result):
         blocks.append(_details("Checks", _list(told)))
     whole = f'<div class="{root(view)}" style="overflow-wrap:break-word">'
-    return "\n".join([whole, *blocks, _table(result), "</div>"])
+    return "\n".join([whole, *blocks, _table(HEADS, rows(result)), "</div>"])
 
 
-def _member(answer: Answer) -> str:
+def _member(answer: Answer, opened: bool) -> str:
     state = "" if answer.status == "complete" else f" · {answer.status}"
     late = "" if answer.judged else " · late, not judged"
     title = f"{say(answer.member)} · {seconds(answer.seconds)}{state}{late}"
     body = _list(list(map(called, answer.tool_calls))) if answer.tool_calls else ""
-    body += model_html(answer.text) if answer.text else ""
+    body += model_html(as_markdown(answer.text)) if answer.text else ""
     if answer.failure is not None:
         body += f"<p><em>{say(answer.failure.message)} {say(answer.failure.hint)}</em></p>"
-    return _details(title, body or "<p><em>nothing</em></p>")
+    return _details(title, body or "<p><em>nothing</em></p>", opened)
 
 
 def _analysis(analysis: Analysis) -> str:
@@ -68,13 +75,13 @@ def _voices(finding: Finding) -> str:
     return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
-def _table(result: FusionResult) -> str:
-    head = "".join(f'<th scope="col"{_style(name)}>{name}</th>' for name in HEADS)
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col"{_style(name)}>{name}</th>' for name in heads)
     body = "".join(
         "<tr>"
-        + "".join(f"<td{_style(n)}>{say(c)}</td>" for n, c in zip(HEADS, row, strict=True))
+        + "".join(f"<td{_style(n)}>{say(c)}</td>" for n, c in zip(heads, row, strict=True))
         + "</tr>"
-        for row in rows(result)
+        for row in lines
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -84,8 +91,8 @@ def _style(column: str) -> str:
     return ' style="text-align:left"' if column in _WORDS else ' style="white-space:nowrap"'
 
 
-def _details(title: str, body: str) -> str:
-    return f"<details><summary>{title}</summary>{body}</details>"
+def _details(title: str, body: str, opened: bool = False) -> str:
+    return f"<details{' open' * opened}><summary>{title}</summary>{body}</details>"
 
 
 def _list(items: list[str]) -> str:

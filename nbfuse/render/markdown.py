@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -10,6 +11,7 @@ from markdown_it.token import Token
 from nbfuse.core.analysis import Analysis
 from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
+from nbfuse.render.fields import FIELD_HEADS, as_markdown, field_rows
 from nbfuse.render.findings import checks, findings, moves, spoken, unfound
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
@@ -22,12 +24,17 @@ def to_markdown(result: FusionResult) -> str:
     """The fused answer, why, every member's answer, and the table."""
     verdict = result.verdict
     why = f"{headline(result)}. {verdict.reason} {sureness(verdict)}"
-    parts = [_closed(result.text) or "*no fused answer*", *map(_flat, (why, *result.notes))]
+    parts = [
+        _closed(as_markdown(result.text)) or "*no fused answer*",
+        *map(_flat, (why, *result.notes)),
+    ]
+    if fields := field_rows(result):
+        parts += ["**Fields**", _table(FIELD_HEADS, fields)]
     for answer in result.answers:
         failure = f"{answer.failure.message} {answer.failure.hint}" if answer.failure else ""
         parts.append(f"**{_flat(answer.member)}**")
         parts += [_quote(_flat(called(call))) for call in answer.tool_calls]
-        parts.append(_quote(_closed(answer.text or f"({failure or 'nothing'})")))
+        parts.append(_quote(_closed(as_markdown(answer.text) or f"({failure or 'nothing'})")))
     if result.analysis is not None:
         parts += _findings(result.analysis)
     if result.positions:
@@ -35,9 +42,13 @@ def to_markdown(result: FusionResult) -> str:
         parts.append("\n".join(["**Debate**", "", *moved]))
     if told := checks(result):
         parts.append("\n".join(["**Checks**", "", *(f"- {_flat(line)}" for line in told)]))
-    table = [HEADS, ("---",) * len(HEADS), *rows(result)]
-    parts.append("\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table))
+    parts.append(_table(HEADS, rows(result)))
     return harmless("\n\n".join(parts))  # as a whole: two harmless pieces can be harmful together
+
+
+def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    table = [heads, ("---",) * len(heads), *body]
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table)
 
 
 def _findings(analysis: Analysis) -> list[str]:

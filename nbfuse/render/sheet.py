@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from nbfuse.core.clean import clean
 from nbfuse.core.types import FusionResult
+from nbfuse.render.fields import FIELD_HEADS, field_rows
 from nbfuse.render.findings import Finding, checks, findings, moves, unfound
 from nbfuse.render.table import called, headline, price, rows, seconds, sureness
 
 
 def sheet(result: FusionResult) -> dict[str, object]:
     """What the view shows beside the answers themselves, as JSON holds it."""
-    verdict, analysis = result.verdict, result.analysis
+    verdict, analysis, fields = result.verdict, result.analysis, field_rows(result)
     return {
         "run": result.run,
         "status": result.status,
@@ -20,6 +21,7 @@ def sheet(result: FusionResult) -> dict[str, object]:
         "reason": clean(f"{verdict.reason} {sureness(verdict)}"),
         "notes": [clean(note) for note in result.notes],
         "rows": [list(row) for row in rows(result)],
+        "fields": [list(row) for row in ([FIELD_HEADS, *fields] if fields else ())],
         "best": [name for name in (verdict.best, *verdict.parts) if name],
         "retry": [a.member for a in result.answers if a.wanting],
         "calls": {a.member: [called(c) for c in a.tool_calls] for a in result.answers},

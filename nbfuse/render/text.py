@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nbfuse.core.clean import clean
-from nbfuse.core.types import FusionResult
+from nbfuse.core.types import Failure, FusionResult
+from nbfuse.render.fields import FIELD_HEADS, field_rows
 from nbfuse.render.findings import checks, findings, moves, spoken
 from nbfuse.render.table import HEADS, called, headline, rows, sureness
 
@@ -13,6 +16,8 @@ def to_text(result: FusionResult) -> str:
     lines = [clean(result.text) or "(no fused answer)", ""]
     lines += [f"{headline(result)}. {clean(result.verdict.reason)} {sureness(result.verdict)}"]
     lines += [clean(note) for note in result.notes]
+    if fields := field_rows(result):
+        lines += ["", "Fields", aligned([FIELD_HEADS, *fields])]
     for answer in result.answers:
         lines += ["", f"[{answer.member}]", *(clean(called(call)) for call in answer.tool_calls)]
         lines.append(clean(answer.text) or _why_empty(answer.failure))
@@ -29,15 +34,20 @@ def to_text(result: FusionResult) -> str:
     return "\n".join([*lines, "", summary(result)])
 
 
-def _why_empty(failure: object) -> str:
-    message = getattr(failure, "message", "")
-    return clean(f"({message})") if message else "(nothing)"
+def _why_empty(failure: Failure | None) -> str:
+    if failure is None:
+        return "(nothing)"
+    return clean(f"({failure.message} {failure.hint}".rstrip() + ")")
 
 
 def summary(result: FusionResult) -> str:
     """The table alone, in aligned columns."""
-    table = [HEADS, *rows(result)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(HEADS))]
+    return aligned([HEADS, *rows(result)])
+
+
+def aligned(table: Sequence[Sequence[str]]) -> str:
+    """Rows of as many cells each, in aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table

@@ -35,12 +35,14 @@ async def replayed(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    schema: object = None,
     measured: Measured | None = None,
+    entropy: int | None = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of a run that `source` answers, as `engine.stream` does.
 
-    `measured` is for a source that does not know what was known then. Raises `ReplayError` where it
-    does not hold that run, and what `engine.stream` raises.
+    `measured` and `entropy` are for a source that does not know those of the run. Raises
+    `ReplayError` where it does not hold that run, and what `engine.stream` raises.
     """
     take = source.begin(asked_of(prompt, pool, tools, images, given))
 
@@ -56,9 +58,10 @@ async def replayed(
             images,
             given,
             take.measured or measured,
-            take.entropy,
+            entropy if take.entropy is None else take.entropy,
             playing.resolve,
             playing.player.look if playing.player is not None else None,
+            schema,
         )
 
     stage = _Stage(take, begin, real=source.speed == "original")

@@ -33,6 +33,7 @@ async def recorded_into(
     tools: Sequence[object] = (),
     images: Sequence[object] = (),
     given: Sequence[Answer] = (),
+    schema: object = None,
     measured: Measured | None = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of a run that is appended to the recording at `path`.
@@ -61,6 +62,7 @@ async def recorded_into(
         began.entropy,
         lambda spec: recorder.listened(resolve(spec)),
         recorder.look,
+        schema,
     )
     async with aclosing(events):
         async for event in events:

@@ -16,9 +16,9 @@ from nbfuse.fusion.candidates import undress
 from nbfuse.providers.recording import Asked
 from nbfuse.providers.registry import Target, resolve
 from nbfuse.replay.columns import Cell, Column, Outside
-from nbfuse.replay.rows import Row, rows_of
 from nbfuse.replay.scripted import Choose
 from nbfuse.replay.source import Playing, Speed, Take
+from nbfuse.tables import Row, rows_of
 
 SCHEME = "table:"
 JUDGE = "judge"  # what a judge is called that has no name
@@ -56,6 +56,8 @@ def from_table(
     cell is a member that fails. `settings` are further fields of `Pool`. Raises `ConfigError`.
     """
     rows = rows_of(table)
+    if not rows:
+        raise ConfigError("The table has no rows.", "Give one with a row for each question.")
     judged = {JUDGE: verdicts} if isinstance(verdicts, str) else dict(verdicts or {})
     if judge is not None and judged:
         raise ConfigError("A table has verdicts or a judge.", "Leave one of them out.")

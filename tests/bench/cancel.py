@@ -21,7 +21,7 @@ LIMIT_S = 30.0
 
 
 async def listen(spec: str, prompt: str, first_only: bool = False) -> None:
-    _, provider, model = resolve(spec)
+    _, provider, model, *_ = resolve(spec)
     call = Call(model=model, messages=(Message("user", prompt),), max_tokens=200)
     async with aclosing(provider.stream(call)) as chunks:
         async for chunk in chunks:

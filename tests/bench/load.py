@@ -65,7 +65,7 @@ def own_server(path: str, program: str) -> tuple[float, int]:
 
 
 async def ask(spec: str, prompt: str) -> None:
-    _, provider, model = resolve(spec)
+    _, provider, model, *_ = resolve(spec)
     call = Call(model=model, messages=(Message("user", prompt),), max_tokens=2)
     async with aclosing(provider.stream(call)) as chunks:
         async for _ in chunks:

@@ -36,7 +36,7 @@ def own_loop(bench: str, path: str) -> tuple[float, float]:
 
 async def through_nbfuse(path: str, number: int, late: list[float]) -> tuple[float, float]:
     """The same two figures of a stream, from its first request to its last token."""
-    _, provider, model = resolve(f"gguf:{path}")
+    _, provider, model, *_ = resolve(f"gguf:{path}")
     text = " ".join(f"w{number * 1000 + i}" for i in range(PROMPT // 4))
     call = Call(model=model, messages=(Message("user", text),), max_tokens=TOKENS, temperature=0.0)
     watch = asyncio.create_task(_lateness(late))

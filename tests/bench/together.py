@@ -24,7 +24,7 @@ MODELS, TOKENS, ROUNDS = 3, 64, 5
 
 
 async def tokens(path: Path, number: int) -> int:
-    _, provider, model = resolve(f"gguf:{path}")
+    _, provider, model, *_ = resolve(f"gguf:{path}")
     asked = (Message("user", f"Tell story number {number}, a very long one."),)
     count = 0
     call = Call(model=model, messages=asked, max_tokens=TOKENS, temperature=1.0)

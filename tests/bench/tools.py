@@ -67,7 +67,7 @@ SCHEMA["properties"]["call"]["anyOf"].pop(0)
 
 async def say(spec: str, number: int, constrained: bool) -> tuple[str, int, float]:
     """The text, and its tokens after the first and the seconds that these took."""
-    _, provider, model = resolve(spec)
+    _, provider, model, *_ = resolve(spec)
     asked = f"Plan trip number {number} to {number % 3 + 1} cities for {100 * number} dollars."
     call = Call(
         model=model,

@@ -121,3 +121,40 @@ def test_ctrl_c_says_how_to_go_on(server: LookAlike, tmp_path: Path, out: bool) 
     assert done.returncode == 0
     first = [body for body in server.asked("v/b") if "temperature" not in body]
     assert [panels.number(body) for body in first] == [4, 5]
+
+
+@pytest.mark.timeout(90)
+def test_one_that_is_killed_at_two_fifths_goes_on_and_asks_for_nothing_that_it_has(
+    server: LookAlike, tmp_path: Path
+) -> None:
+    count = 50
+    panels.three(server, count)
+    Path("q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in panels.table(count)))
+    members = ",".join(f"openrouter:v/{name}" for name in "abc")
+    words = ["q.jsonl", "-m", members, "-j", "openrouter:v/judge", "--answer", "number"]
+    whole = nbfuse(*words)
+    server.requests.clear()
+    shell = subprocess.Popen([sys.executable, "-m", "nbfuse", "eval", *words, "--out", "j"])
+    end = time.monotonic() + 30
+    while len(server.asked("v/c")) < 2 * count // 5 and time.monotonic() < end:
+        time.sleep(0.005)
+    shell.kill()  # nothing is caught, nothing closed
+    shell.wait(10)
+    lines = [json.loads(line) for line in Path("j").read_text().split("\n")[:-1]]
+    there = {(one["voice"].split()[0].partition(":")[2], int(one["question"].removeprefix("q")))
+             for one in lines if one["type"] == "answer"}  # fmt: skip
+    assert count < len(there) < 2 * count  # of 150 and the self-panel's
+    judged = {one["question"] for one in lines if one["type"] == "fused"}
+    server.requests.clear()
+    done = nbfuse(*words, "--out", "j")
+    assert done.returncode == 0
+    again = [(m, panels.number(b)) for m in ("v/a", "v/b", "v/c") for b in server.asked(m)
+             if "temperature" not in b]  # fmt: skip
+    assert not set(again) & there
+    assert len(again) + len(there) == 3 * count
+    asked = re.compile(r"Sum (\d+):")
+    assert judged
+    assert not judged & {
+        f"q{asked.search(b['messages'][1]['content'])[1]}" for b in server.asked("v/judge")
+    }
+    assert done.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]

@@ -75,8 +75,8 @@ def test_other_names_of_columns_are_known() -> None:
         ([{"question": "q", "reference": 1, "kind": "numbr"}], "Did you mean number"),
         ([{"question": "q\ud800", "reference": 1}], "half a character"),
         ([{"id": "", "question": "q", "reference": 1}], "no id"),
-        ([1, 2], "not a table"),
-        (42, "int is not a table"),
+        ([1, 2], "have no names"),
+        (42, "int is no table"),
     ],
 )
 def test_what_is_wrong_is_said(rows: object, said: str) -> None:
@@ -105,7 +105,7 @@ def test_with_a_grader_no_reference_is_needed() -> None:
         ("q.csv", b'question,reference\n"a,b\n', "line 2"),
         ("q.csv", b"question,reference\n", "no questions"),
         ("q.jsonl", b'{"question": "q", "reference": 1}\n{"question"\n', "line 2"),
-        ("q.jsonl", b"[1]\n", "line 1 is no JSON object"),
+        ("q.jsonl", b"[1]\n", "line 1: Expected `object`"),
     ],
 )
 def test_files_that_cannot_be_read_are_named(

@@ -52,6 +52,16 @@ def test_a_field_that_most_leave_out_is_left_out() -> None:
     assert kept.value == {"x": 1, "n": 2}
 
 
+def test_an_empty_object_of_a_member_is_never_filled() -> None:
+    values = {"a": {"at": {}}, "b": {"at": {"lat": 1}}, "c": {"at": {"lat": 1}}}
+    fused = fuse_fields({**values, "d": {"at": {}}}, "a")
+    assert values["a"] == {"at": {}}
+    assert fused.disputed == ("/at", "/at/lat")
+    three = fuse_fields(values, "a")
+    assert (three.value, three.left_out) == ({"at": {"lat": 1}}, ("/at",))
+    assert fuse_fields(values, "a", closed=["/at"]).support["/at"].values[0][0] == {"lat": 1}
+
+
 def test_values_of_other_types_are_other_values() -> None:
     fused = fuse_fields({"a": {"x": 1}, "b": {"x": "1"}, "c": {"x": True}}, "a")
     assert [who for _, who in fused.support["/x"].values] == [("a",), ("b",), ("c",)]

@@ -130,12 +130,32 @@ def test_one_order_that_fails_leaves_the_other_and_less_confidence(server: LookA
     assert any("in one order only" in note for note in result.notes)
 
 
-def test_without_disagreement_all_checks_cost_no_call(server: LookAlike) -> None:
-    members(server, a="42", b="42", c="it is 42")
-    for mode in ("best-of", "merge", "debate"):
-        result = run(pool("a", "b", "c", answer="number", mode=mode, check=True))
-        assert (result.verdict.decided_by, len(result.calls)) == ("agreement", 3)
-    assert not server.asked("v/judge")
+ALIKE = {  # each with what it is compared as
+    "number": {"a": "42", "b": "42.0", "c": "it is 42"},
+    "choice": {"a": "B", "b": "(b)", "c": "The answer is B"},
+    "label": {"a": "Paris", "b": "paris.", "c": "**Paris**"},
+    "json": {"a": '{"x": 1}', "b": '{ "x": 1.0 }', "c": '```json\n{"x": 1}\n```'},
+    "text": dict.fromkeys("abc", "The same, to the letter."),
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+@pytest.mark.parametrize("mode", ["best-of", "merge", "debate", "auto"])
+def test_without_disagreement_all_checks_cost_no_call(
+    server: LookAlike, mode: str, kind: str
+) -> None:
+    members(server, **ALIKE[kind])
+    checks = {"check": True, "second_judge": "openrouter:w/judge"}
+    for settings in ({}, checks, {**checks, "run": True} if kind == "text" else checks):
+        server.requests.clear()
+        answer = None if kind == "text" else kind
+        result = run(pool("a", "b", "c", answer=answer, mode=mode, quorum=None, **settings))
+        assert result.verdict.decided_by == "agreement"
+        assert result.judging == ()
+        asked = [r.body["model"] for r in server.requests if r.body]
+        assert len(asked) == len(set(asked))  # each once
+        spared = mode == "auto" and kind != "text"  # the third is not even asked
+        assert set(asked) <= {"v/a", "v/b"} | ({"v/c"} if not spared else set())
 
 
 def test_none_acceptable_is_said_only_if_both_orders_find_so(server: LookAlike) -> None:

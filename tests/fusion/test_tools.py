@@ -279,6 +279,7 @@ def test_a_function_that_hangs_is_left_and_costs_its_time_only(
         (["weather"], "is no tool"),
         ([{"name": "f"}], "needs a name and parameters"),
         ([{"name": "f", "parameters": {"type": "nonsense"}}], "schema of f is none"),
+        ([{"name": "f", "parameters": {"$ref": "http://127.0.0.1:9/x"}}], "which is not in it"),
         ([{"name": "none", "parameters": {"type": "object"}}], "can't be called 'none'"),
         ("weather", "must be a list"),
     ],

@@ -35,7 +35,7 @@ def _fresh_processes() -> None:
 
 
 async def answer(spec: str, prompt: str, max_tokens: int = 40, json_mode: bool = False) -> str:
-    _, provider, model = resolve(spec)
+    _, provider, model, *_ = resolve(spec)
     asked = (Message("user", prompt),)
     call = Call(model=model, messages=asked, max_tokens=max_tokens, json_mode=json_mode)
     async with aclosing(provider.stream(call)) as chunks:

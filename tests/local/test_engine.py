@@ -35,7 +35,7 @@ QUESTION = (Message("user", "What is 12 + 30?"),)
 
 
 def collect(spec: str, **settings: object) -> list[Chunk]:
-    _, provider, model = resolve(spec)
+    _, provider, model, *_ = resolve(spec)
 
     async def run() -> list[Chunk]:
         call = Call(model=model, **{"messages": QUESTION, **settings})
@@ -145,7 +145,7 @@ def test_a_schema_and_a_grammar_are_obeyed() -> None:
 
 @needs_smollm2
 def test_closing_the_stream_stops_the_computation() -> None:
-    _, provider, model = resolve("local:smollm2-135m")
+    _, provider, model, *_ = resolve("local:smollm2-135m")
 
     child = engine.serve(catalog()[model]).child
 
@@ -312,7 +312,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 @needs_smollm2
 def test_a_killed_engine_is_an_error_and_starts_again() -> None:
-    _, provider, model = resolve("local:smollm2-135m")
+    _, provider, model, *_ = resolve("local:smollm2-135m")
     child = engine.serve(catalog()[model]).child
 
     async def run() -> errors.StreamBrokenError:

@@ -28,6 +28,7 @@ from nbfuse import FusionResult, Pool, fuse
 from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.doctor import examine
+from nbfuse.fusion.rubric import letter_shares
 from nbfuse.fusion.tools import call_schema, make_tools
 from nbfuse.local.answer import answer
 from nbfuse.local.catalog import catalog, check_file, find, from_file
@@ -59,7 +60,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 async def chunks_of(spec: str, prompt: str, **settings: object) -> list[Chunk]:
-    _, provider, model = resolve(spec)
+    _, provider, model, *_ = resolve(spec)
     call = Call(model=model, messages=(Message("user", prompt),), **settings)
     async with aclosing(provider.stream(call)) as chunks:
         return [chunk async for chunk in chunks]
@@ -123,6 +124,33 @@ def book(
     """Book a journey."""
 
 
+@pytest.mark.timeout(120)
+def test_how_sure_a_judge_is_can_be_read_under_a_schema(kind: Kind) -> None:
+    letter = {"type": "string", "enum": ["A", "B"]}
+    schema = {
+        "type": "object",
+        "properties": {"best": letter},
+        "required": ["best"],
+        "additionalProperties": False,
+    }
+    asked = asyncio.run(
+        chunks_of(
+            SMALL,
+            'Candidate A: Rome. Candidate B: Paris. Which is in France? {"best": "A" or "B"}',
+            schema=schema,
+            temperature=0.0,
+            max_tokens=20,
+            top_logprobs=20,
+        )
+    )
+    said = json.loads("".join(chunk.text for chunk in asked))["best"]
+    tokens = [token for chunk in asked for token in chunk.logprobs]
+    shares = letter_shares(tokens, ("A", "B"), said)
+    assert shares is not None
+    assert sum(shares.values()) == pytest.approx(1)
+    assert 0 < shares["A"] < 1  # a distribution, and not the letter that was sampled
+
+
 @pytest.mark.timeout(240)  # MLX's build for the CPU writes some four tokens a second
 def test_arguments_are_obeyed_whatever_their_types(kind: Kind) -> None:
     tools = make_tools([book])
@@ -182,7 +210,7 @@ def test_leaving_stops_the_computation(kind: Kind) -> None:
     child = engine.serve(find("smollm2-135m")).child
 
     async def leave(prompt: str, after_first: bool) -> None:
-        _, provider, model = resolve(SMALL)
+        _, provider, model, *_ = resolve(SMALL)
         call = Call(model=model, messages=(Message("user", prompt),), max_tokens=2000)
         async with aclosing(provider.stream(call)) as chunks:
             if after_first:
@@ -209,7 +237,7 @@ def test_a_long_prompt_is_left_at_once_while_another_answer_of_that_model_goes_o
     child = engine.serve(find("smollm2-135m")).child
 
     async def both() -> tuple[list[Chunk], float]:
-        _, provider, name = resolve(SMALL)
+        _, provider, name, *_ = resolve(SMALL)
         story = Call(
             model=name,
             messages=(Message("user", "Write one sentence about a fox."),),
@@ -261,7 +289,7 @@ def test_a_killed_engine_is_an_error_and_starts_again(kind: Kind) -> None:
     child = engine.serve(find("smollm2-135m")).child
 
     async def kill() -> None:
-        _, provider, model = resolve(SMALL)
+        _, provider, model, *_ = resolve(SMALL)
         call = Call(model=model, messages=(Message("user", "Tell a long story."),), max_tokens=2000)
         async for chunk in provider.stream(call):
             if chunk.text:

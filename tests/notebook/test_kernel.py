@@ -212,12 +212,20 @@ def test_a_data_frame_becomes_a_short_table(live: Kernel, server: LookAlike) -> 
         ("%fuse What is 2 + 3?", "ConfigError", "begins with %%fuse"),
         ("%fuse last x", "ConfigError", "takes no 'x'"),
         ("%fuse pull", "ConfigError", "takes one model"),
-        ("%%fuse -m local:ministral-3b -j local:tiny-judge\nhi", "NoAnswerError", "nbfuse pull"),
+        (
+            "%%fuse --strict -m local:ministral-3b -j local:tiny-judge\nhi",
+            "NoAnswerError",
+            "nbfuse pull",
+        ),
         ("%%fuse --local-only -m openrouter:v/a\nhi", "PrivacyError", "would leave"),
         ("%%fuse -m gpt-5\nhi", "ConfigError", "openrouter:"),
         ("%%fuse -p tiny\n{{ get_ipython().x }}", "PromptError", "only names, attributes"),
         ("%%fuse -p tiny\n{{ get_ipython.nothing }}", "PromptError", "AttributeError"),
-        ("%%fuse -m local:tiny-calk -j local:tiny-judge\nhi", "NoAnswerError", "tiny-calc"),
+        (
+            "%%fuse --strict -m local:tiny-calk -j local:tiny-judge\nhi",
+            "NoAnswerError",
+            "tiny-calc",
+        ),
     ],
 )
 def test_errors_are_our_own_and_short(kernel: Kernel, cell: str, name: str, words: str) -> None:
@@ -230,7 +238,9 @@ def test_errors_are_our_own_and_short(kernel: Kernel, cell: str, name: str, word
 
 
 def test_the_option_line_keeps_backslashes_and_hashes_inside_words(kernel: Kernel) -> None:
-    told = kernel.run("%%fuse -m 'gguf:C:\\no\\C#.gguf' -j local:tiny-judge  # a comment\nhi")
+    told = kernel.run(
+        "%%fuse --strict -m 'gguf:C:\\no\\C#.gguf' -j local:tiny-judge  # a comment\nhi"
+    )
     assert "C:\\no\\C#.gguf" in "\n".join(told["traceback"])
 
 
@@ -258,14 +268,20 @@ def test_a_broken_nbfuse_toml_is_named(kernel: Kernel, tmp_path: Path) -> None:
     assert kernel.run(TINY + "What is 1 + 1?")["status"] == "ok"
 
 
-def test_when_all_fail_the_cell_fails_and_the_result_is_kept(
+def test_when_all_fail_the_result_says_why_and_only_a_strict_cell_is_an_error(
     live: Kernel, server: LookAlike
 ) -> None:
     server.models |= {f"v/{n}": Fail(402, {"message": "broke"}) for n in "ab"}
     told = live.run(SLOW)
-    assert told["ename"] == "NoAnswerError"
+    assert told["status"] == "ok"
+    (shown,) = told["updates"]  # once: the card is the output
+    assert "broke" in shown["data"]["text/plain"]
     assert live.value("[a.failure.kind for a in r.answers]") == ["CreditsError"] * 2
+    assert live.value("[r.status, r.text, bool(r.answers[0].failure.hint)]") == ["failed", "", True]
     assert live.value("_ is r")
+    told = live.run(SLOW.replace("%%fuse", "%%fuse --strict"))
+    assert told["ename"] == "NoAnswerError"
+    assert live.value("_ is r or r.status == 'failed'")
 
 
 # --- commands, help, configuration ------------------------------------------------------------
@@ -388,6 +404,35 @@ def test_functions_and_pictures_of_the_notebook_go_along_by_their_names(
     assert "sums" in wrong["evalue"]
     assert "no attribute 'dubble'" in live.run("%%fuse --tools sums.dubble\nhi")["evalue"]
     assert "plot.png: No such file" in live.run("%%fuse --image plot.png\nhi")["evalue"]
+
+
+def test_a_model_of_the_notebook_is_what_answers_obey(live: Kernel, server: LookAlike) -> None:
+    live.run(
+        "import pydantic, types\nclass City(pydantic.BaseModel):\n    name: str\n    founded: int\n"
+        "shapes = types.SimpleNamespace(City=City)\nplain = City.model_json_schema()"
+    )
+    one, other = '{"name": "Rome", "founded": -753}', '{"name": "Rome", "founded": 1}'
+    server.models |= {"v/a": Say(one), "v/b": Say(other), "v/c": Say(one)}
+    cell = "%%fuse -m openrouter:v/a,openrouter:v/b,openrouter:v/c --quorum 3 -o r --schema "
+    for name in ("City", "shapes.City"):
+        told = live.run(f"{cell}{name}\nRome?")
+        assert told["status"] == "ok", told
+        assert live.value("[r.value == City(name='Rome', founded=-753), r.value is r.value]") == [
+            True,
+            True,
+        ]
+    (shown, *_) = told["updates"] or told["outputs"]  # a quick run has had no view
+    assert "a, c (2 of 3)" in shown["data"]["text/html"]
+    live.run(f"{cell}plain\nRome?")
+    assert live.value("[r.value['name'], [f.decided_by for f in r.fields]]") == [
+        "Rome",
+        ["agreement", "agreement"],
+    ]
+    wrong = live.run("%%fuse --schema Cty\nhi")
+    assert "there is no variable 'Cty'" in wrong["evalue"]
+    assert "Did you mean City" in wrong["evalue"]
+    assert "is no schema" in live.run("%%fuse --schema shapes\nhi")["evalue"]
+    assert "city.json can't be read" in live.run("%%fuse --schema city.json\nhi")["evalue"]
 
 
 def test_a_dry_run_asks_nobody(live: Kernel, server: LookAlike) -> None:

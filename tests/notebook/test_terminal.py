@@ -51,7 +51,9 @@ def test_a_run_that_fails_takes_the_table_away(server: LookAlike) -> None:
     shell.expect(PROMPT)
     shell.sendline("%load_ext nbfuse")
     shell.expect(PROMPT)
-    shell.sendline("get_ipython().run_cell_magic('fuse', '-m openrouter:v/a', 'Which city?')")
+    shell.sendline(
+        "get_ipython().run_cell_magic('fuse', '--strict -m openrouter:v/a', 'Which city?')"
+    )
     shell.expect("NoAnswerError")
     shell.expect(PROMPT)
     shell.sendline("exit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 
 import msgspec
@@ -21,11 +21,12 @@ from nbfuse.core.analysis import (
 )
 from nbfuse.core.call import Usage
 from nbfuse.core.clean import clean
-from nbfuse.core.types import Answer, Failure, FusionResult, Score, Verdict
+from nbfuse.core.types import Answer, Failure, FusionResult, Position, Score, Verdict
 from nbfuse.render.html import to_html
 from nbfuse.render.markdown import harmless, to_markdown
 from nbfuse.render.mathematics import MATHML_TAGS
 from nbfuse.render.model import model_html
+from nbfuse.render.sheet import sheet
 from nbfuse.render.table import rows
 from nbfuse.render.text import to_text
 
@@ -342,3 +343,53 @@ def test_hostile_text_is_harmless_in_the_live_view_too(text: str) -> None:
             assert set(attributes) <= {"href", "title", "class", "rel", "start"}
         assert not set(attributes) & {"href", "style", "src"} or tag == "a"
         assert attributes.get("href", "https:").startswith(("http:", "https:", "mailto:"))
+
+
+def test_how_an_answer_was_checked_stands_in_every_form() -> None:
+    result = FusionResult(
+        run="r",
+        prompt="?",
+        mode="merge",
+        text="One.\n\nTwo.",
+        verdict=Verdict(
+            decided_by="merge",
+            asked_twice=2,
+            flips=1,
+            form="sliding window",
+            accuracy=0.84,
+            accuracy_of=120,
+        ),
+        answers=(Answer(member="a<b>", spec="s", text="One."),),
+        provenance=(("a<b>",), ()),
+        positions=(Position(member="a<b>", before="1", after="1", why="It stands by it."),),
+        minority=(Position(member="a<b>", before="1", after="*1*", case="<i>mine</i>"),),
+    )
+    for shown in (to_text(result), to_markdown(result), to_html(result)):
+        plain = unescape(shown).replace("\\", "")
+        assert "Compared 2 times in two opposite orders; 1 came out otherwise" in plain
+        assert "sliding window" in plain
+        assert "1 of 2 paragraphs have words of a member." in plain
+        assert "Paragraph 2: the writer alone." in plain
+        assert "does not follow: it says" in plain
+        assert "right on 84% of 120 questions of yours" in plain
+    assert "<b>" not in to_html(result)
+    assert "<i>" not in to_html(result)
+    told = sheet(result)
+    assert told["checks"][0].startswith("Compared 2 times")
+    assert told["positions"][1][0] == "a<b>"
+
+
+def test_who_failed_opens_itself_where_nobody_answered() -> None:
+    failure = Failure("AuthError", "No key for it.", "Set the key.")
+    answer = Answer(member="a", spec="s", status="failed", failure=failure)
+    result = FusionResult(
+        run="r",
+        prompt="?",
+        mode="best-of",
+        text="",
+        verdict=Verdict(decided_by="nobody"),
+        answers=(answer,),
+        status="failed",
+    )
+    assert "<details open><summary>a" in to_html(result)
+    assert "(No key for it. Set the key.)" in to_text(result)

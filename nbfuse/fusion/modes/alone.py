@@ -15,7 +15,7 @@ from nbfuse.fusion.argue import self_critique
 from nbfuse.fusion.candidates import Ballot, Candidate, candidate
 from nbfuse.fusion.compact import ACCEPTABLE, p_right_of_all
 from nbfuse.fusion.modes.outcome import Outcome
-from nbfuse.fusion.plan import VERDICT
+from nbfuse.fusion.price import VERDICT
 from nbfuse.fusion.rubric import read_ballot
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.window import squeezed

@@ -19,8 +19,8 @@ from nbfuse.fusion.argue import Dispute, challenge, same
 from nbfuse.fusion.candidates import Candidate, candidate, candidates, shuffled
 from nbfuse.fusion.judge import ballot_of, decide
 from nbfuse.fusion.modes.outcome import Outcome, agreed
-from nbfuse.fusion.plan import MERGE_WRITES, MOST_ROUNDS, tokens_in
 from nbfuse.fusion.poll import count, minority
+from nbfuse.fusion.price import MERGE_WRITES, MOST_ROUNDS, tokens_in
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.vote import alike, run_code
 from nbfuse.fusion.window import squeezed

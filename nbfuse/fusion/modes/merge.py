@@ -17,11 +17,11 @@ from nbfuse.core.events import AnalysisReady, JudgeFailed, SynthesisDelta
 from nbfuse.core.types import Answer, Verdict
 from nbfuse.fusion.analysis import Reply, analyse, named
 from nbfuse.fusion.candidates import Ballot, candidate, candidates, request
-from nbfuse.fusion.fallback import fall_back
+from nbfuse.fusion.fallback import without_judge
 from nbfuse.fusion.gate import let_through
 from nbfuse.fusion.judge import ballot_of, decide, decide_compactly
 from nbfuse.fusion.modes.outcome import Outcome, agreed
-from nbfuse.fusion.plan import MERGE_WRITES, tokens_in
+from nbfuse.fusion.price import MERGE_WRITES, tokens_in
 from nbfuse.fusion.provenance import provenance
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.window import squeezed
@@ -60,7 +60,7 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
     except ModelError as error:
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
         run.notes.append("Not merged: the best answer is returned as it is.")
-        verdict, best = fall_back(run, those, f"The judge failed ({error.message})")
+        verdict, best = await without_judge(run, those, f"The judge failed ({error.message})")
         return Outcome(best.text, verdict, analysis)
     text = ballot.with_names(text)
     written = Verdict(
@@ -128,7 +128,7 @@ async def _without_writing(run: Run, answers: Sequence[Answer]) -> Outcome:
             verdict, best = await decide_compactly(run, part, those, part=i)
         except ModelError as error:
             run.emit(JudgeFailed(judge=judge, failure=error.failure()))
-            verdict, best = fall_back(run, those, f"The judge failed ({error.message})")
+            verdict, best = await without_judge(run, those, f"The judge failed ({error.message})")
         verdicts.append(verdict)
         texts.append(best.text.strip())
     return Outcome("\n".join(texts), _joined(verdicts))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nbfuse.core.analysis import Analysis
+from nbfuse.core.shapes import FieldSupport
 from nbfuse.core.types import Answer, Position, Verdict
 from nbfuse.fusion.agreement import by_fields
 from nbfuse.fusion.run import Run
@@ -22,6 +23,7 @@ class Outcome(msgspec.Struct, frozen=True):
     positions: tuple[Position, ...] = ()
     provenance: tuple[tuple[str, ...], ...] = ()
     minority: tuple[Position, ...] = ()
+    fields: tuple[FieldSupport, ...] = ()
 
 
 def agreed(run: Run, answers: Sequence[Answer], everybody: bool) -> Outcome | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import queue
 import secrets
 import sys
@@ -246,4 +247,5 @@ def _likeliest(logprobs: Any, count: int) -> tuple[tuple[int, float], ...]:
         return ()
     places = mx.argpartition(-logprobs, kth=count - 1)[:count]
     found = zip(places.tolist(), logprobs[places].tolist(), strict=True)
-    return tuple(sorted(found, key=lambda pair: -pair[1]))
+    possible = [pair for pair in found if pair[1] > -math.inf]  # a grammar forbids the others
+    return tuple(sorted(possible, key=lambda pair: -pair[1]))

@@ -272,7 +272,7 @@ class View {
     this.headline.textContent = result ? result.headline : `${store.mode}, judged by ${short(store.judge)}`;
     this.why.textContent = result?.reason ?? "";
     this.drawNotes();
-    const told = result && (result.analysis.length || result.positions.length || result.checks.length);
+    const told = result && ["fields", "analysis", "positions", "checks"].some((part) => result[part].length);
     this.analysis.button.hidden = !told;
     if (told) this.analysis.body.replaceChildren(...analysis(this));
     if (result) this.panels.style.minHeight = "";
@@ -393,10 +393,9 @@ function analysis(view) {
     );
   const finding = ({ text, voices }) =>
     h("li", {}, text, voices.length ? h("ul", {}, ...voices.map(voice)) : null);
-  const nodes = result.analysis.flatMap(([head, items]) => [
-    h("h4", {}, head),
-    h("ul", {}, ...items.map(finding)),
-  ]);
+  const nodes = result.fields.length ? [h("h4", {}, "Fields"), fieldTable(result.fields)] : [];
+  for (const [head, items] of result.analysis)
+    nodes.push(h("h4", {}, head), h("ul", {}, ...items.map(finding)));
   if (result.positions.length) {
     const moved = result.positions.map(([member, what]) =>
       h("li", {}, h("span", { class: "nbf-member" }, member), ` ${what}`),
@@ -408,6 +407,13 @@ function analysis(view) {
   }
   if (result.unfound) nodes.push(h("p", { class: "nbf-small" }, result.unfound));
   return nodes;
+}
+
+/** Who stands behind each field of a structured answer; the first row holds the heads. */
+function fieldTable([heads, ...rows]) {
+  const head = h("tr", {}, ...heads.map((cell) => h("th", { scope: "col" }, cell)));
+  const body = rows.map((row) => h("tr", {}, ...row.map((cell) => h("td", {}, cell))));
+  return h("table", { class: "nbf-fields" }, h("thead", {}, head), h("tbody", {}, ...body));
 }
 
 /** Judge again, from the answers that are there already. */
