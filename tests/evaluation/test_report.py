@@ -62,6 +62,21 @@ def test_the_notebooks_report_has_everything(server: LookAlike) -> None:
     assert all(attrs["scope"] == "col" for tag, attrs in tags(html) if tag == "th")
 
 
+def test_questions_are_called_by_their_ids_and_by_no_hash(server: LookAlike) -> None:
+    named = evaluation(server)
+    changed = (*named.pools[0].broken, *named.pools[0].mended)
+    assert changed
+    assert all(f"<li>{name}: Sum " in named._repr_html_() for name in changed)
+    rows = [{k: v for k, v in row.items() if k != "id"} for row in panels.table(10)]
+    nameless = asyncio.run(
+        nbfuse.evaluate(rows, panels.three(server, 10, lambda _: "A"), progress=False)
+    )
+    changed = (*nameless.pools[0].broken, *nameless.pools[0].mended)
+    html = nameless._repr_html_()
+    assert "<li>Sum " in html
+    assert not any(name in html for name in changed)
+
+
 def test_hostile_text_is_only_read(server: LookAlike) -> None:
     found = evaluation(server, hostile=True)
     assert found.pools[0].broken or found.pools[0].mended
