@@ -56,6 +56,8 @@ def _position(cases: Sequence[Case]) -> Bias:
 def _length(judged: Sequence[Case]) -> Bias:
     won, chances = [], []
     for case in judged:
+        if case.result.verdict.margin == "none":  # a tie, which the judge has not decided
+            continue
         usable = [answer for answer in case.answers if answer.usable]
         lengths = [len(answer.text) for answer in usable]
         longest = usable[lengths.index(max(lengths))]

@@ -96,6 +96,11 @@ def candidates(answers: Sequence[Answer], question: str) -> list[Candidate]:
     ]
 
 
+def distinct(those: Sequence[Candidate]) -> list[Candidate]:
+    """Each text once, for the member that said it first."""
+    return list({" ".join(c.text.split()): c for c in reversed(those)}.values())[::-1]
+
+
 def _lines(candidate: Candidate) -> str:
     if not candidate.remarks:
         return candidate.shown

@@ -16,7 +16,7 @@ from nbfuse.core.errors import BadResponseError, ModelError
 from nbfuse.core.events import JudgeFailed, JudgeStarted
 from nbfuse.core.measured import ENOUGH
 from nbfuse.core.types import Margin, Score, Verdict
-from nbfuse.fusion.candidates import Ballot, Candidate, opposite, request, shuffled
+from nbfuse.fusion.candidates import Ballot, Candidate, distinct, opposite, request, shuffled
 from nbfuse.fusion.compact import ACCEPTABLE, p_right_of_all
 from nbfuse.fusion.fallback import tie_break, without_judge
 from nbfuse.fusion.plan import Member
@@ -58,9 +58,12 @@ async def decide(
 ) -> tuple[Verdict, Candidate]:
     """The verdict over the candidates and the one that won; never fails for want of a judge.
 
-    `said` is all that was said, where the candidates hold each text but once: without a judge it
-    counts who stands by what.
+    The judge sees each text once: between two that are the same it could only guess. `said` is all
+    that was said, where the candidates are a choice of it: without a judge it counts who stands by
+    what.
     """
+    said = said or candidates
+    candidates = distinct(candidates)
     if len(candidates) == 1:
         same = Verdict(
             decided_by="agreement",
@@ -70,19 +73,19 @@ async def decide(
         )
         return same, candidates[0]
     judge = run.plan.judge
-    if distrust := _distrust(run, said or candidates):
-        return await without_judge(run, said or candidates, distrust)
+    if distrust := _distrust(run, said):
+        return await without_judge(run, said, distrust)
     try:
         match judge.info.form:
             case "full":
-                return await _by_rubric(run, candidates, said or candidates)
+                return await _by_rubric(run, candidates, said)
             case "compact":
                 return await decide_compactly(run, run.plan.prompt, candidates)
             case "none":
                 raise BadResponseError(f"{judge.label} can't judge.", "Choose another judge.")
     except ModelError as error:
         run.emit(JudgeFailed(judge=judge.label, failure=error.failure()))
-        return await without_judge(run, said or candidates, f"The judge failed ({error.message})")
+        return await without_judge(run, said, f"The judge failed ({error.message})")
 
 
 def _distrust(run: Run, said: Sequence[Candidate]) -> str:

@@ -113,6 +113,14 @@ def test_a_tie_goes_to_the_shorter_text(server: LookAlike) -> None:
     assert (result.verdict.best, "shorter" in result.verdict.reason) == ("b", True)
 
 
+def test_a_text_that_two_members_give_is_one_candidate(server: LookAlike) -> None:
+    members(server, a="Rome", b="It is Paris", c="It is Paris")
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    result = run(pool("a", "b", "c"))
+    assert [text for _, text in seen(server.asked("v/judge")[0])].count("It is Paris") == 1
+    assert (result.verdict.best, result.verdict.flips) == ("b", 0)
+
+
 def test_one_order_that_fails_leaves_the_other_and_less_confidence(server: LookAlike) -> None:
     members(server, **CITIES)
     calls = []

@@ -16,7 +16,7 @@ from nbfuse.core.events import AnalysisReady, JudgeFailed, RoundFinished, RoundS
 from nbfuse.core.types import Answer, Position, Verdict
 from nbfuse.fusion.analysis import analyse, named
 from nbfuse.fusion.argue import Dispute, challenge, same
-from nbfuse.fusion.candidates import Candidate, candidate, candidates, shuffled
+from nbfuse.fusion.candidates import Candidate, candidate, candidates, distinct, shuffled
 from nbfuse.fusion.judge import ballot_of, decide
 from nbfuse.fusion.modes.outcome import Outcome, agreed
 from nbfuse.fusion.poll import count, minority
@@ -38,7 +38,7 @@ async def debate(run: Run, answers: Sequence[Answer]) -> Outcome:
     dispute = await _dispute(run, first)
     if dispute is None:
         run.notes.append("Nothing is disputed, so nobody was asked again.")
-        verdict, best = await decide(run, _distinct(first), first)
+        verdict, best = await decide(run, distinct(first), first)
         return Outcome(best.text, verdict, run.analysis)
     rounds = await _rounds(run, first, dispute)
     everything = tuple(position for one in rounds for position in one)
@@ -71,7 +71,7 @@ async def _dispute(run: Run, first: Sequence[Candidate]) -> Dispute | None:
     """
     groups = alike(run, [one.text for one in first])
     if groups is not None or run.plan.judge.info.form != "full":
-        leaders = _distinct(first) if groups is None else [first[group[0]] for group in groups]
+        leaders = distinct(first) if groups is None else [first[group[0]] for group in groups]
         return Dispute(shuffled(leaders, run.shuffle_seed(), run.tag()))
     ballot = squeezed(run, ballot_of(run, first), MERGE_WRITES[1])
     try:
@@ -79,7 +79,7 @@ async def _dispute(run: Run, first: Sequence[Candidate]) -> Dispute | None:
     except ModelError as error:
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
         run.notes.append(f"No analysis, so whole answers are debated: {error.message}")
-        return Dispute(shuffled(_distinct(first), run.shuffle_seed(), run.tag()))
+        return Dispute(shuffled(distinct(first), run.shuffle_seed(), run.tag()))
     run.emit(AnalysisReady(analysis=run.analysis))
     return Dispute(ballot, run.analysis.contradictions) if run.analysis.contradictions else None
 
@@ -113,7 +113,7 @@ async def _rounds(
             left[position.member].append(position.before)
         here = [p for p in positions if not p.lost]  # who is gone stays on the ballot alone
         now = [candidate(p.member, p.after, run.plan.prompt) for p in here]
-        dispute = Dispute(shuffled(_distinct(now), run.shuffle_seed(), run.tag()))
+        dispute = Dispute(shuffled(distinct(now), run.shuffle_seed(), run.tag()))
 
 
 def _why_stop(
@@ -155,7 +155,7 @@ async def _outcome(
         return counted.text, verdict
     moved = [candidate(p.member, p.after, run.plan.prompt) for p in last if p.changed]
     said = [*first, *moved]
-    argued = [_with_remarks(one, last) for one in _distinct(said)]
+    argued = [_with_remarks(one, last) for one in distinct(said)]
     verdict, best = await decide(run, argued, said)
     return best.text, verdict
 
@@ -167,8 +167,3 @@ def _with_remarks(one: Candidate, positions: Sequence[Position]) -> Candidate:
     against = [o for p in positions for o in p.objections if o.quote in one.text]
     remarks += [f"Against: “{objection.quote}”: {objection.why}" for objection in against[:1]]
     return one._replace(remarks=tuple(remarks))
-
-
-def _distinct(those: Sequence[Candidate]) -> list[Candidate]:
-    """Each text once, for the member that said it first."""
-    return list({" ".join(c.text.split()): c for c in reversed(those)}.values())[::-1]
