@@ -181,7 +181,7 @@ def trusted(
     weights: Sequence[Mapping[str, float]],
     seed: int,
 ) -> tuple[bool, ...]:
-    """For each fold, whether the judge may decide: not where a vote did about as well on the others."""
+    """For each fold, whether the judge may decide: not where a vote is about as good elsewhere."""
 
     def earned(fold: int) -> bool:
         others = [case for case in cases if fold_of(case.question, seed) != fold]
