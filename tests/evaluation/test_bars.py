@@ -285,3 +285,4 @@ def test_the_anchored_vote_is_not_worse_than_the_best_member_nor_early_stopping_
     assert found.asked >= 60
     assert found.anchored_against_single.high >= 0
     assert found.stopping_against_waiting.mean >= -0.005
+    assert found.auto_against_single.high >= 0
