@@ -16,6 +16,10 @@ from nbfuse.core.errors import ConfigError
 
 Row = Mapping[str, object]
 
+# the columns of a table of questions that are not anybody's answers
+QUESTION, REFERENCE = ("question", "prompt"), ("reference", "answer", "expected")
+KNOWN = (*QUESTION, *REFERENCE, "id", "kind")
+
 FORMS = "Give a list of dicts, a DataFrame, or the path of a CSV or JSON-lines file."
 
 

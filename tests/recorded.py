@@ -30,7 +30,6 @@ from nbfuse.evaluation.votes import (
     fold_of,
     measured_members,
     vote,
-    weights_of,
 )
 from nbfuse.replay import Table, from_table, replayed
 
@@ -40,6 +39,7 @@ SPECS = {
     "smol": "local:smollm2-135m",
 }
 SEED = 0
+FIRST = 80  # questions of a field
 
 
 class Column(NamedTuple):
@@ -146,16 +146,20 @@ class Measure(NamedTuple):
 async def measure(panel: Panel, thorough: bool = True) -> Measure:
     """Votes over all answers, and runs that wait for all, stop early, or begin with two.
 
-    If not `thorough`, questions on which all say the same to the letter are not run: no rule could
-    come to anything else there; of what is saved nothing is known then. What is weighed, and who is
-    the anchor, was measured on the other folds.
+    If not `thorough`, of several fields only the first questions count, and those on which all say
+    the same to the letter are not run: no rule could come to anything else there; of what is saved
+    nothing is known then. What is weighed, and who is the anchor, was measured on other folds.
     """
     table = rows(panel)
+    if not thorough and len(panel.fields) > 1:
+        table = [r for f in panel.fields for r in [r for r in table if r["field"] == f][:FIRST]]
     cases = await _cases(panel, table)
     names, anchor = panel.columns, panel.columns[0]
     leading = best_of(cases, names, anchor)
     best = best_members(cases, names, anchor, SEED)
-    weights = weights_of(cases, names, best, SEED)
+    known = [_known(cases, names, fold, who) for fold, who in enumerate(best)]
+    specs = [f"table:{name}" for name in names]
+    weights = [dict(zip(names, one.weights(specs), strict=True)) for one in known]
 
     def voted(case: Case, weighed: bool) -> float:
         fold = fold_of(case.question, SEED)
@@ -165,7 +169,7 @@ async def measure(panel: Panel, thorough: bool = True) -> Measure:
     single = [case.mark_of(case.answer_of(leading)) for case in cases]
     plain = [voted(case, weighed=False) for case in cases]
     anchored = [voted(case, weighed=True) for case in cases]
-    made = {mode: await _runs(panel, table, cases, best, mode, thorough) for mode in MODES}
+    made = {mode: await _runs(panel, table, cases, best, known, mode, thorough) for mode in MODES}
     marks = {mode: [mark for mark, _ in found] for mode, found in made.items()}
     asked = {mode: [calls for _, calls in found] for mode, found in made.items()}
     share, count = statistics.fmean, len(names)
@@ -217,6 +221,7 @@ async def _runs(
     table: Sequence[dict[str, object]],
     cases: Sequence[Case],
     best: Sequence[str],
+    known: Sequence[Measured],
     mode: str,
     thorough: bool,
 ) -> list[tuple[float, int]]:
@@ -226,13 +231,6 @@ async def _runs(
     timed = [row | {name: took() for name, took in slow.items()} for row in table]
     source = from_table(timed, models=panel.columns, seconds={n: f"{n} s" for n in panel.columns})
     names, specs = panel.columns, [f"table:{name}" for name in panel.columns]
-    known = []
-    for fold, anchor in enumerate(best):
-        others = [case for case in cases if fold_of(case.question, SEED) != fold]
-        found = measured_members(others, names, anchor)
-        models = dict(zip(specs, found.models.values(), strict=True))
-        alone = {f"table:{name}": one for name, one in found.alone.items()}
-        known.append(Measured(models=models, weighing=found.weighing, alone=alone))
     made = []
     for case in cases:
         if not thorough and len({answer.text for answer in case.answers}) == 1:
@@ -247,6 +245,15 @@ async def _runs(
         needed = sum(a.status in ("complete", "failed") for a in result.answers)
         made.append((right[result.text], needed))
     return made
+
+
+def _known(cases: Sequence[Case], names: Sequence[str], fold: int, anchor: str) -> Measured:
+    """What the other folds have shown of the columns, as a run is told."""
+    others = [case for case in cases if fold_of(case.question, SEED) != fold]
+    found = measured_members(others, names, anchor)
+    models = {f"table:{name}": share for name, share in found.models.items()}
+    alone = {f"table:{name}": record for name, record in found.alone.items()}
+    return Measured(models=models, weighing=found.weighing, alone=alone)
 
 
 async def _run(source: Table, question: str, pool: Pool, known: Measured) -> FusionResult:

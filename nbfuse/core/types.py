@@ -137,7 +137,8 @@ class Objection(msgspec.Struct, frozen=True):
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """Where a member stood before and after a round of debate, and why it moved or did not.
 
-    `conformed` tells that it would have gone along without an error to show, and so was kept where
+    `located` tells that it changed for an error which it could show in its own words; `conformed`
+    tells that it would have gone along without an error to show, and so was kept where
     it stood; `lost` that it did not reply, and so has no vote with its last word.
     """
 
@@ -149,6 +150,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     round: int = 1
     conformed: bool = False
     lost: bool = False
+    located: bool = False
     case: str = ""
     objections: tuple[Objection, ...] = ()
 

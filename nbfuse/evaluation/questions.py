@@ -17,9 +17,8 @@ import msgspec
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.pool import ANSWER_KINDS
 from nbfuse.core.types import AnswerKind
-from nbfuse.tables import Row, rows_of
+from nbfuse.tables import QUESTION, REFERENCE, Row, rows_of
 
-QUESTION, REFERENCE = ("question", "prompt"), ("reference", "answer", "expected")
 MOST_NAMED = 5  # of what is wrong, in one message
 
 

@@ -14,7 +14,7 @@ from nbfuse.evaluation.grading import RIGHT
 from nbfuse.evaluation.results import BEST_SINGLE, FUSED, Arm, Outcome, PoolReport
 from nbfuse.evaluation.savings import class_of, spared
 from nbfuse.evaluation.statistics import LEVEL, Difference, paired, percentile, wilson
-from nbfuse.evaluation.votes import Case, measured_members, record
+from nbfuse.evaluation.votes import Case, fold_of, measured_members, record, vote
 
 
 def pool_report(
@@ -148,6 +148,15 @@ def _price(fused: Arm, single: Arm) -> str:
     return ""
 
 
+def _guarded_mark(panel: Panel, case: Case, choices: Choices) -> float:
+    """The mark of what a run comes to that knows the judge's record and the members' weights."""
+    fold = fold_of(case.question, choices.seed)
+    if choices.trusted[fold] or not case.judged:
+        return case.mark
+    best, weights = choices.best[fold], choices.weights[fold]
+    return case.mark_of(vote(case.question, case.answers, panel.pool.answer, best, weights))
+
+
 def _measured(panel: Panel, cases: Sequence[Case], choices: Choices) -> Measured:
     """The shares that a run reads; of several samples of one model the first counts."""
     anchor = panel.plan.anchor.label
@@ -160,7 +169,8 @@ def _measured(panel: Panel, cases: Sequence[Case], choices: Choices) -> Measured
         found = class_of(case, panel.pool, anchor)
         if found is not None:
             before = classes.get(found, Share(0, 0))
-            classes[found] = Share(before.right + (case.mark >= RIGHT), before.asked + 1)
+            right = _guarded_mark(panel, case, choices) >= RIGHT
+            classes[found] = Share(before.right + right, before.asked + 1)
     judge = record(cases, panel.pool.answer, choices.best, choices.weights, choices.seed)
     judges = {panel.plan.judge.spec: judge} if judge.asked else {}
     spec_of = dict(zip(panel.labels, panel.specs, strict=True))

@@ -149,7 +149,7 @@ async def _argue(
             stay, conformed=True, why="It wanted to change, but showed no error of its own."
         )
     return msgspec.structs.replace(
-        stay, after=reply.answer, changed=True, why=f"“{own[0].quote}”: {own[0].why}"
+        stay, after=reply.answer, changed=True, located=True, why=f"“{own[0].quote}”: {own[0].why}"
     )
 
 

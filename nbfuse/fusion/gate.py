@@ -18,7 +18,7 @@ from nbfuse.fusion.fallback import without_judge
 from nbfuse.fusion.judge import affords_comparison, rank
 from nbfuse.fusion.price import VERDICT
 from nbfuse.fusion.run import Run
-from nbfuse.fusion.vote import alike
+from nbfuse.fusion.vote import alike, kind_of
 from nbfuse.fusion.window import squeezed
 
 MERGED = "the merged answer"
@@ -54,12 +54,17 @@ async def let_through(
 
 
 def contradicts_most(run: Run, text: str, those: Sequence[Candidate]) -> bool:
-    """Whether answers can be compared, and the text says something else than most of them."""
-    groups = alike(run, [text, *(one.text for one in those)])
-    if groups is None:
+    """Whether members can be compared, most agree, and the text does not say what they say.
+
+    It is read as what they are: a text in which no such answer is to be found says something else.
+    """
+    said = [one.text for one in those]
+    kind = kind_of(run, said)
+    groups = alike(run, said, kind) if kind is not None else None
+    if groups is None or 2 * len(groups[0]) <= len(those):
         return False
-    others = max((len(group) for group in groups if 0 not in group), default=0)  # it has no vote
-    return 2 * others > len(those)
+    both = alike(run, [text, said[groups[0][0]]], kind)
+    return both is None or len(both[0]) < 2
 
 
 def _kept(best: Candidate, why: str) -> Verdict:

@@ -33,7 +33,7 @@ def count(run: Run, first: Sequence[Candidate], last: Sequence[Position]) -> Cou
     worth = dict(zip(labels, run.measured.weights([m.spec for m in run.plan.members]), strict=True))
     votes = [(one.member, one.text, worth[one.member]) for one in first if not one.cut_off]
     votes += [
-        (p.member, p.after, worth[p.member] * (JUSTIFIED if p.changed else 1))
+        (p.member, p.after, worth[p.member] * (JUSTIFIED if p.changed and p.located else 1))
         for p in last
         if not p.lost
     ]

@@ -19,7 +19,8 @@ def find_quote(quote: str, text: str) -> str:
     words = quote.translate(_PLAIN).strip(_AROUND).split()
     if not words:
         return ""
-    pattern = re.compile(r"\s+".join(map(re.escape, words)), re.IGNORECASE)
+    whole = r"\s+".join(map(re.escape, words))  # words, and no part of one: "b" is in "about"
+    pattern = re.compile(rf"(?<!\w){whole}(?!\w)", re.IGNORECASE)
     for place in (text, undress(text)):
         if (found := pattern.search(place.translate(_PLAIN))) is not None:
             return place[found.start() : found.end()]

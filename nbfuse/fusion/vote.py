@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nbfuse.core.types import Answer
+from nbfuse.core.types import Answer, AnswerKind
 from nbfuse.fusion.agreement import Agreement, compare, compare_objects, is_enough
 from nbfuse.fusion.canonical import python_of
 from nbfuse.fusion.run import Run
@@ -58,16 +58,25 @@ async def run_code(run: Run, answer: Answer) -> None:
         run.notes.append(f"{answer.member}'s code {failure}.")
 
 
-def alike(run: Run, texts: Sequence[str]) -> list[list[int]] | None:
+def kind_of(run: Run, texts: Sequence[str]) -> AnswerKind | None:
+    """As what these texts are compared; None where they can't be."""
+    found = _unnamed(run, texts, run.plan.pool.answer)
+    return None if found is None or found.kind == "text" else found.kind
+
+
+def alike(run: Run, texts: Sequence[str], kind: AnswerKind | None = None) -> list[list[int]] | None:
     """The numbers of the texts that say the same, by group; None where that can't be told.
 
-    Whose texts they are does not count here.
+    Whose texts they are does not count here. `kind` is as what they are compared (None: as the pool
+    says, or as they look).
     """
-    answers = [Answer(member=str(i), spec="", text=text) for i, text in enumerate(texts)]
-    pool = run.plan.pool
-    found = compare(
-        answers, pool.answer, "", run.plan.prompt, None, run.outputs if pool.run else None
-    )
+    found = _unnamed(run, texts, kind or run.plan.pool.answer)
     if found is None or found.kind == "text":
         return None
     return [[int(one) for one in group] for group in found.groups]
+
+
+def _unnamed(run: Run, texts: Sequence[str], kind: AnswerKind | None) -> Agreement | None:
+    answers = [Answer(member=str(i), spec="", text=text) for i, text in enumerate(texts)]
+    outputs = run.outputs if run.plan.pool.run else None
+    return compare(answers, kind, "", run.plan.prompt, None, outputs)

@@ -18,7 +18,7 @@ from nbfuse.providers.registry import Target, resolve
 from nbfuse.replay.columns import Cell, Column, Outside
 from nbfuse.replay.scripted import Choose
 from nbfuse.replay.source import Playing, Speed, Take
-from nbfuse.tables import Row, rows_of
+from nbfuse.tables import KNOWN, Row, rows_of
 
 SCHEME = "table:"
 JUDGE = "judge"  # what a judge is called that has no name
@@ -63,6 +63,7 @@ def from_table(
         raise ConfigError("A table has verdicts or a judge.", "Leave one of them out.")
     figures = (*(costs or {}).values(), *(seconds or {}).values())
     taken = {question, *judged.values(), *(f for f in figures if isinstance(f, str))}
+    taken |= {name for name in rows[0] if name.strip().casefold() in KNOWN}
     named = list(models or [name for name in rows[0] if name not in taken])
     judges = [*judged, *([JUDGE] if callable(judge) else [])]
     _check_columns(rows, [question, *named, *(t for t in taken if t != question)])

@@ -8,15 +8,17 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 import recorded
 
 import nbfuse
-from nbfuse import Evaluation
+from nbfuse import Evaluation, FusionResult
+from nbfuse.core.events import RunFinished
 from nbfuse.evaluation import biases
 from nbfuse.evaluation.results import ANCHORED_VOTE, FUSED, GUARDED, PoolReport
 from nbfuse.evaluation.statistics import Difference, paired
-from nbfuse.replay import from_table
+from nbfuse.replay import from_table, replayed
 
 Judge = Callable[[str, list[str]], int | None]
 
@@ -237,6 +239,33 @@ def test_a_judge_with_a_bad_habit_does_no_harm_and_is_found_out(
 
 
 @pytest.mark.timeout(60)
+def test_runs_are_guarded_by_what_was_measured_on_other_questions() -> None:
+    rows = table_of(MIXED)
+    other, mine = rows[::2], rows[1::2]
+    table = from_table(rows, models=list(MIXED.columns), judge=longest, answer=MIXED.kind)
+    known = asyncio.run(nbfuse.evaluate(other, replay=table, progress=False))
+
+    async def run(row: dict[str, object]) -> FusionResult:
+        pool = msgspec.structs.replace(table.pool, quorum=len(MIXED.columns))
+        events = replayed(table, str(row["question"]), pool, measured=known.measured())
+        return [event async for event in events if isinstance(event, RunFinished)][-1].result
+
+    async def runs() -> list[FusionResult]:
+        return [await run(row) for row in mine]
+
+    results = asyncio.run(runs())
+    assert not any(result.judging for result in results)  # it is not asked any more
+    right = [right_among(row, [result.text]) for row, result in zip(mine, results, strict=True)]
+    alone = [right_among(row, [str(row[MIXED.columns[0]])]) for row in mine]
+    assert paired(right, alone).high >= 0
+
+
+def right_among(row: dict[str, object], texts: list[str]) -> float:
+    wanted = str(row["reference"])
+    return float(any(t.endswith(wanted) or f" {wanted} " in t for t in texts))
+
+
+@pytest.mark.timeout(60)
 def test_a_good_judge_of_real_answers_helps_and_has_no_bias() -> None:
     found, report = evaluated(TINY, lambda rows: sober(rows, 1.0), 0.0)
     assert lead(found, FUSED, report.best).low > 0
@@ -256,3 +285,4 @@ def test_the_anchored_vote_is_not_worse_than_the_best_member_nor_early_stopping_
     assert found.asked >= 60
     assert found.anchored_against_single.high >= 0
     assert found.stopping_against_waiting.mean >= -0.005
+    assert found.auto_against_single.high >= 0

@@ -122,6 +122,13 @@ def test_a_judge_is_distrusted_only_on_enough_questions_of_other_folds() -> None
     assert trusted(mixed, None, ("x",) * 5, ({},) * 5, 0)[3]
 
 
+def test_a_judge_has_to_lead_by_more_than_luck_brings() -> None:
+    assert Record(60, 45, 100).clearly_better
+    assert not Record(50, 45, 100).clearly_better  # a standard error is 7
+    assert not Record(45, 60, 100).clearly_better
+    assert not Record(0, 0, 0).clearly_better
+
+
 def test_the_best_member_of_a_fold_is_chosen_on_the_others() -> None:
     # y is right in fold 2 alone, z everywhere else, the anchor x nowhere
     names = ("x", "y", "z")

@@ -23,6 +23,8 @@ SHOWN = Measured(
     models={"local:x": Share(12, 20), "local:y": Share(9, 20)},
     classes={"split": Share(5, 10), "unanimous": Share(9, 10)},
     judges={"local:j": Record(6, 5, 10)},
+    weighing=Record(7, 8, 10),
+    alone={"local:x": Record(9, 8, 10)},
 )
 
 
@@ -54,7 +56,7 @@ def test_models_are_known_in_all_pools_but_agreement_only_in_its_own() -> None:
     other = Pool(members=("local:y", "local:z"), judge="local:j", answer="number")
     found = Ledger().measured(other)
     assert found.models["local:y"] == Share(9, 20)
-    assert found.classes == found.judges == {}
+    assert found.classes == found.judges == found.alone == {}
     turned = Pool(members=("local:y", "local:x"), judge="local:j", answer="number", seed=3)
     assert Ledger().measured(turned) == SHOWN
 

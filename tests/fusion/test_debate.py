@@ -179,6 +179,13 @@ def test_going_along_without_an_error_is_counted_and_changes_nothing(server: Loo
     assert (result.text, result.verdict.decided_by) == ("41", "judge")
 
 
+def test_a_part_of_a_word_is_no_located_error(server: LookAlike) -> None:
+    debaters(server, a=debater("about 41", change("42", "b")), b=debater("42"))
+    server.models["v/judge"] = verdict(letter_of("41"))
+    result = run(pool("a", "b", **settings()))
+    assert [p.member for p in result.positions if p.conformed] == ["a"]
+
+
 def test_who_is_lost_between_rounds_stays_on_the_ballot_and_votes_no_more(
     server: LookAlike,
 ) -> None:

@@ -148,3 +148,14 @@ def test_paragraphs_keep_code_in_one_piece() -> None:
 def test_words_that_anyone_writes_are_no_source() -> None:
     those = [candidate("a", "It is what it is, and more.", ""), candidate("b", "so it is", "")]
     assert provenance("It is so.", those, [Quote("consensus", 0, "b", "so it is")]) == ((),)
+
+
+@pytest.mark.parametrize("merged", ["The answer is probably 6.", "It is six, I would say."])
+def test_what_members_are_compared_by_holds_for_the_merged_text(
+    server: LookAlike, merged: str
+) -> None:
+    members(server, a="5", b="5", c="6")  # found out to be numbers, which the merged text is not
+    server.models["v/judge"] = judging(verdict(letter_of(merged)), text=merged)
+    result = run(pool("a", "b", "c", mode="merge"))
+    assert result.text == "5"
+    assert "contradicts what most members say" in result.verdict.reason

@@ -11,7 +11,7 @@ from lookalike import LookAlike, Say, letter_of, verdict
 from nbfuse import Pool, fuse
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.events import RunFinished
-from nbfuse.core.measured import Measured, Share
+from nbfuse.core.measured import Measured, Record, Share
 from nbfuse.core.types import FusionResult
 from nbfuse.fusion import engine
 from nbfuse.options import Parser, add_run_options, cell_line, pool_of
@@ -158,6 +158,35 @@ def test_early_stop_counts_weights_too(server: LookAlike) -> None:
     waited = known(pool, shares(a=55, b=55, c=99))  # it could still outvote both
     assert waited["c"].status == "complete"
     assert waited.verdict.decided_by == "judge"
+
+
+ALONE = Record(right=60, vote_right=45, asked=100)  # a member by itself, and the best vote
+
+
+def test_weak_members_do_not_outvote_one_that_was_better_alone(server: LookAlike) -> None:
+    said = {"a": "It is 2.", "b": "It is 2.", "c": "It is 1."}
+    pool = members(server, **said)
+    pool = Pool(members=pool.members, judge=pool.judge, answer="number", quorum=3)
+    assert known(pool, Measured()).text == "It is 2."
+    leading = Measured(alone={"openrouter:v/c": ALONE})
+    assert known(pool, leading).verdict.decided_by == "judge"
+    server.models["v/judge"] = Say("er, well")
+    result = known(pool, leading)
+    assert (result.text, result.verdict.decided_by) == ("It is 1.", "fallback")
+    assert "right most often" in result.verdict.reason
+    for record in (Record(45, 60, 100), Record(10, 5, 15)):  # a vote was better; too few
+        assert known(pool, Measured(alone={"openrouter:v/c": record})).text == "It is 2."
+
+
+def test_in_mode_auto_who_outweighs_all_who_were_asked_is_asked_too(server: LookAlike) -> None:
+    pool = members(server, a="It is 2.", b="It is 2.", c="It is 1.", d="It is 1.")
+    pool = Pool(members=pool.members, judge=pool.judge, answer="number", mode="auto")
+    assert known(pool, Measured())["c"].status == "not asked"
+    result = known(pool, Measured(alone={"openrouter:v/c": ALONE}))
+    assert [result[name].status for name in "abcd"] == ["complete"] * 4
+    assert (result.text, result.verdict.decided_by) == ("It is 1.", "agreement")
+    result = known(pool, Measured(alone={"openrouter:v/a": ALONE}))
+    assert (result.text, result["c"].status) == ("It is 2.", "not asked")
 
 
 # --- JSON and options -------------------------------------------------------------------------

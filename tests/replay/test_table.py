@@ -239,3 +239,9 @@ def test_a_question_that_is_not_there_is_said() -> None:
         ask(table, "2 + 2?", Pool(members=("table:huge",)))
     with pytest.raises(ConfigError, match="list can't be replayed"):
         asyncio.run(fuse("2 + 2?", table.pool, replay=ROWS))
+
+
+def test_a_table_of_questions_has_no_member_called_reference() -> None:
+    rows = [{"question": "q?", "id": 1, "kind": "number", "reference": "4", "a": "4", "b": "5"}]
+    table = from_table(rows, judge=lambda *_: 0)
+    assert table.pool.members == ("table:a", "table:b")

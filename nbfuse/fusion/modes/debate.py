@@ -56,6 +56,7 @@ def _ends(everything: Sequence[Position]) -> list[Position]:
             position,
             before=one.before,
             changed=(one.changed or position.changed) and not same(one.before, position.after),
+            located=one.located or position.located,
             conformed=one.conformed or position.conformed,
             why=one.why if one.changed and not position.changed else position.why,
             case=position.case or one.case,
