@@ -29,6 +29,7 @@ from nbfuse.evaluation.votes import (
     Case,
     best_members,
     best_of,
+    countable,
     fold_of,
     trusted,
     used,
@@ -139,7 +140,8 @@ def _guarded(
     The weighed vote stands in for a judge that has not earned its place, and where weights undo an
     agreement: whom a judge would have chosen there is not known.
     """
-    if not (case.uncontested or (case.judged and not judge_decides)):
+    replaced = case.judged and not judge_decides and countable(case, panel.pool.answer)
+    if not (case.uncontested or replaced):
         return msgspec.structs.replace(fused(panel, case), arm=GUARDED)
     chosen = vote(case.question, case.used, panel.pool.answer, best, weights)
     voted = _voted(panel, case, GUARDED, chosen, case.used, case.mark_of(chosen))

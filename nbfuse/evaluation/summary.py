@@ -11,10 +11,10 @@ from nbfuse.evaluation import biases
 from nbfuse.evaluation.arms import Choices
 from nbfuse.evaluation.asking import Panel
 from nbfuse.evaluation.grading import RIGHT
-from nbfuse.evaluation.results import BEST_SINGLE, FUSED, Arm, Outcome, PoolReport
+from nbfuse.evaluation.results import BEST_SINGLE, FUSED, GUARDED, Arm, Outcome, PoolReport
 from nbfuse.evaluation.savings import class_of, spared
 from nbfuse.evaluation.statistics import LEVEL, Difference, paired, percentile, wilson
-from nbfuse.evaluation.votes import Case, fold_of, measured_members, record, vote
+from nbfuse.evaluation.votes import Case, measured_members, record
 
 
 def pool_report(
@@ -57,7 +57,7 @@ def pool_report(
         flips=sum(verdict.flips for verdict in verdicts),
         asked_twice=sum(verdict.asked_twice for verdict in verdicts),
         biases=biases.find(cases),
-        measured=_measured(panel, cases, choices),
+        measured=_measured(panel, cases, choices, marks[GUARDED]),
         sentence=sentence(
             arms, choices.overall, out_of_fold, panel.name if among > 1 else "", among
         ),
@@ -148,17 +148,13 @@ def _price(fused: Arm, single: Arm) -> str:
     return ""
 
 
-def _guarded_mark(panel: Panel, case: Case, choices: Choices) -> float:
-    """The mark of what a run comes to that knows the judge's record and the members' weights."""
-    fold = fold_of(case.question, choices.seed)
-    if choices.trusted[fold] or not case.judged:
-        return case.mark
-    best, weights = choices.best[fold], choices.weights[fold]
-    return case.mark_of(vote(case.question, case.answers, panel.pool.answer, best, weights))
+def _measured(
+    panel: Panel, cases: Sequence[Case], choices: Choices, guarded: Mapping[str, float]
+) -> Measured:
+    """The shares that a run reads; of several samples of one model the first counts.
 
-
-def _measured(panel: Panel, cases: Sequence[Case], choices: Choices) -> Measured:
-    """The shares that a run reads; of several samples of one model the first counts."""
+    Classes of agreement are measured on what a run comes to that knows the rest: the guarded arm.
+    """
     anchor = panel.plan.anchor.label
     members = measured_members(cases, panel.labels, anchor)
     models: dict[str, Share] = {}
@@ -169,7 +165,7 @@ def _measured(panel: Panel, cases: Sequence[Case], choices: Choices) -> Measured
         found = class_of(case, panel.pool, anchor)
         if found is not None:
             before = classes.get(found, Share(0, 0))
-            right = _guarded_mark(panel, case, choices) >= RIGHT
+            right = guarded[case.question.id] >= RIGHT
             classes[found] = Share(before.right + right, before.asked + 1)
     judge = record(cases, panel.pool.answer, choices.best, choices.weights, choices.seed)
     judges = {panel.plan.judge.spec: judge} if judge.asked else {}

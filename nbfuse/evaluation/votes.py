@@ -83,6 +83,13 @@ def vote(
     return usable[anchor if anchor in group else group[0]]
 
 
+def countable(case: Case, kind: AnswerKind | None) -> bool:
+    """Whether a run could do without its judge: what its members said can be compared."""
+    usable = [answer for answer in case.answers if answer.usable]
+    found = compare(usable, kind, "", case.question.text) if usable else None
+    return found is not None and found.kind != "text"
+
+
 def fold_of(question: Question, seed: int) -> int:
     """Which of the folds a question is in: a hash of its id, the same in every evaluation."""
     return int(digest(str(seed), question.id), 16) % FOLDS
@@ -159,11 +166,11 @@ def record(
     weights: Sequence[Mapping[str, float]],
     seed: int,
 ) -> Record:
-    """How the judge did where it has decided, and how the anchored vote would have.
+    """How the judge did where a vote could have decided, and how the anchored vote would have.
 
     The vote compares as the pool does (by `pool_kind`), since it is to stand in for the judge.
     """
-    judged = [case for case in cases if case.judged]
+    judged = [case for case in cases if case.judged and countable(case, pool_kind)]
     right = 0
     for case in judged:
         fold = fold_of(case.question, seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -25,6 +27,14 @@ _ASKS_PERCENT = re.compile(
     re.IGNORECASE,
 )
 _NAMES_PERCENT = re.compile(_PERCENT, re.IGNORECASE)
+_LEAD = re.compile(r"\banswer(?:\s+is|\s+would\s+be|\s*[:=])", re.IGNORECASE)
+LONGEST_SENTENCE = 300  # characters
+_SENTENCE = re.compile(r"[.!?]\s+(?=[A-Z(])|\n")
+_ASIDES = ("reasoning", "reason", "why", "note", "comment",
+           "explanation", "rationale", "thought", "thoughts", "steps",
+           "confidence")  # fmt: skip
+_NO_ANSWER = ("?", "unknown", "i don't know", "i do not know", "not known", "cannot be determined",
+              "can't be determined", "not enough information")  # fmt: skip
 MOST_BARE = 120  # characters of an answer that is a number or an option and nothing else
 
 
@@ -52,7 +62,7 @@ def read(
     """What an answer comes down to; `outputs` are those of code that was run, by that code."""
     match kind:
         case "number":
-            number = last_quantity(_marked(text))
+            number = last_quantity(_led_in(_marked(text)))
             return _of_quantity(number, question) if number else None
         case "choice":
             letter = choice(_marked(text), listed(question))
@@ -66,6 +76,16 @@ def read(
         case "text":
             whole = "\n".join(line.rstrip() for line in text.strip().splitlines())
             return Reading(whole) if whole else None
+
+
+def _led_in(text: str) -> str:
+    """The sentence after the last "answer is" or "Answer:", where there is one with a figure."""
+    for lead in reversed(list(_LEAD.finditer(text))):
+        follows = text[lead.end() : lead.end() + LONGEST_SENTENCE].lstrip()
+        sentence = _SENTENCE.split(follows, maxsplit=1)[0]
+        if re.search(r"\d", sentence):
+            return sentence
+    return text
 
 
 def sniff(texts: Sequence[str], question: str, runs_code: bool) -> AnswerKind:
@@ -100,9 +120,15 @@ def python_of(text: str) -> str | None:
 
 
 def object_of(text: str) -> object:
-    """The JSON value of an answer, the last fenced one where some are fenced; None for none."""
+    """The JSON value of an answer, the last fenced one where some are fenced; None for none.
+
+    What only says how it was come by does not count; an `answer` with nothing beside it is all.
+    """
     value = _value(text)
-    return value["answer"] if isinstance(value, dict) and "answer" in value else value
+    if not isinstance(value, dict) or "answer" not in value:
+        return value
+    kept = {name: one for name, one in value.items() if name.casefold() not in _ASIDES}
+    return kept["answer"] if list(kept) == ["answer"] else kept
 
 
 def _of_quantity(number: Quantity, question: str) -> Reading:
@@ -140,9 +166,20 @@ def _label(text: str, question: str) -> Reading | None:
         label = label[1:-1].rstrip(".")
     if len(label) <= MOST_BARE and (number := bare_quantity(label)) is not None:
         return _of_quantity(number, question)
+    if _is_none(label, question):
+        return None
     # a formula's letters are not those of a sentence: x and X are two
     label = label if _marks(text) else label.casefold()
     return Reading(label) if label else None
+
+
+def _is_none(label: str, question: str) -> bool:
+    """Whether it only says that there is no answer, which no vote may be counted for.
+
+    Where the question itself has the words, they may be one of its labels.
+    """
+    said = re.sub(r"\\text\{([^{}]*)\}", r"\1", label).strip(" .").casefold()
+    return said in _NO_ANSWER and said not in question.casefold()
 
 
 def _value(text: str) -> object:
@@ -155,19 +192,26 @@ def _value(text: str) -> object:
 
 def _json(text: str) -> Reading | None:
     value = object_of(text)
-    return None if value is None else Reading(same_as(value))
+    if value is None or (isinstance(value, str) and (not value.strip() or _is_none(value, ""))):
+        return None
+    return Reading(same_as(value))
 
 
 def _code(text: str, outputs: Mapping[str, Ran]) -> Reading | None:
     """What the code printed where it was run and printed something, else the code itself.
 
-    All fenced blocks, without blank lines and, where `#` begins one, comments.
+    Python as its syntax tree reads, so that comments and spaces don't count, and text does; else
+    all fenced blocks, without blank lines and, where `#` begins one, comments.
     """
     if (python := python_of(text)) is not None and (ran := outputs.get(python)) is not None:
         if ran.failure:
             return None
         if printed := "\n".join(line.rstrip() for line in ran.output.strip().splitlines()):
             return Reading(f"prints {printed}")
+    if python is not None:
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            tree = ast.unparse(ast.parse(python))
+            return Reading(tree) if tree else None
     code = []
     for language, block in _FENCE.findall(text) or [("", text)]:
         lines = [line.rstrip() for line in block.strip("\n").splitlines()]

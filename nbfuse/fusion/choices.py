@@ -59,6 +59,8 @@ def choice(text: str, options: Mapping[str, str]) -> str | None:
         return named
     if options and letter not in options:
         return None
+    if named is not None and named != letter:  # "B" may be the text of another option
+        return None
     other = _text_beside(text, letter, options)
     return None if other is not None and other != letter else letter
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nbfuse.core.measured import ENOUGH, agreement_class
+from nbfuse.core.measured import ENOUGH, Share, agreement_class
 from nbfuse.core.types import Answer, Confidence, Verdict
 from nbfuse.fusion.run import Run
 from nbfuse.fusion.vote import compared
@@ -28,11 +28,19 @@ def grounded(run: Run, verdict: Verdict, answers: Sequence[Answer]) -> Verdict:
         return verdict
     support = tuple(len(group) for group in found.groups)
     verdict = msgspec.structs.replace(verdict, support=support)
-    how = agreement_class((*support, *(1,) * run.spared))  # who was stopped might have differed
-    share = run.measured.classes.get(how)
+    share = _share(run.measured.classes, agreement_class(support), run.spared > 0)
     if share is None or share.asked < ENOUGH or verdict.decided_by in ("stopped", "nobody"):
         return verdict
     word: Confidence = "high" if share.rate >= HIGH else "medium" if share.rate >= MEDIUM else "low"
     return msgspec.structs.replace(
         verdict, confidence=word, accuracy=share.right / share.asked, accuracy_of=share.asked
     )
+
+
+def _share(classes: Mapping[str, Share], how: str, stopped: bool) -> Share | None:
+    """What such agreement was worth; who was stopped would have agreed with it or not."""
+    if not stopped:
+        return classes.get(how)
+    known = [classes[one] for one in ("unanimous", "majority") if one in classes]
+    right, asked = sum(share.right for share in known), sum(share.asked for share in known)
+    return Share(right, asked) if known else None

@@ -1,6 +1,6 @@
-"""Do no harm: a merged answer is returned only if it is better than the best candidate.
+"""Do no harm: a merged answer is returned only if it is better than every candidate.
 
-The two are compared blind and in both orders. Where the merged one can't be shown to help, the
+It is compared with them blind and in both orders. Where it can't be shown to help, the best
 candidate is returned as it is.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from nbfuse.core.errors import ModelError
 from nbfuse.core.events import JudgeFailed
 from nbfuse.core.types import Verdict
-from nbfuse.fusion.candidates import Candidate, candidate, shuffled
+from nbfuse.fusion.candidates import Candidate, candidate, distinct, shuffled
 from nbfuse.fusion.fallback import without_judge
 from nbfuse.fusion.judge import affords_comparison, rank
 from nbfuse.fusion.price import VERDICT
@@ -31,26 +31,29 @@ async def let_through(
     _, best = await without_judge(run, those, "")
     if contradicts_most(run, text, those):
         return _kept(best, "The merged answer contradicts what most members say"), best.text
-    if text.split() == best.text.split():
-        reason = f"{written.reason} It is {best.member}'s answer, word for word."
-        return msgspec.structs.replace(written, reason=reason, best=best.member), text
-    merged = candidate(MERGED, text, run.plan.prompt)
-    pair = squeezed(run, shuffled([merged, best], run.shuffle_seed(), run.tag()), VERDICT)
-    if not affords_comparison(run, pair):
+    same = next((one for one in those if one.text.split() == text.split()), None)
+    if same is not None:
+        reason = f"{written.reason} It is {same.member}'s answer, word for word."
+        return msgspec.structs.replace(written, reason=reason, best=same.member), text
+    field = [candidate(MERGED, text, run.plan.prompt), *distinct(those)]
+    ballot = squeezed(run, shuffled(field, run.shuffle_seed(), run.tag()), VERDICT)
+    if not affords_comparison(run, ballot):
         ungated = f"{written.reason} Ungated: the budget left nothing to check it with."
         return msgspec.structs.replace(written, reason=ungated, confidence="low"), text
     try:
-        ranking = await rank(run, pair, "gate")
+        ranking = await rank(run, ballot, "gate")
     except ModelError as error:
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
         return _kept(best, f"The merged answer could not be checked ({error.message})"), best.text
     heard = {"asked_twice": ranking.asked_twice, "flips": ranking.flips}
     if ranking.best.member == MERGED and ranking.asked_twice and not ranking.tied:
-        reason = f"{written.reason} In both orders it was found better than {best.member}'s."
+        reason = f"{written.reason} It was found better than each member's, in both orders."
         return msgspec.structs.replace(written, reason=reason, **heard), text
-    lost = "lost to" if not ranking.tied else "was not found better than"
-    verdict = _kept(best, f"The merged answer {lost} {best.member}'s when both were compared")
-    return msgspec.structs.replace(verdict, **heard), best.text
+    why = "The merged answer was not found better than the members' in both orders"
+    if ranking.best.member != MERGED and not ranking.tied:
+        best = next(one for one in those if one[:2] == ranking.best[:2])
+        why = f"The merged answer lost to {best.member}'s"
+    return msgspec.structs.replace(_kept(best, why), **heard), best.text
 
 
 def contradicts_most(run: Run, text: str, those: Sequence[Candidate]) -> bool:

@@ -62,6 +62,8 @@ _BELONGS_TO_MORE = re.compile(
     rf"|{_MONTHS}\s+(?:\d\d?(?:st|nd|rd|th)?,?\s+)?"
     rf"|\b(?i:{_PLACES})s?\.?[\s-]+|\b(?i:nearest)\s+"
     r"|\b(?i:not|never|except|without|than|least|most|up to|between|under|over|below|above)\s+"
+    r"|\b(?i:(?:square|cube)\s+root|log|ln|half|third|quarter|loss|drop|fall|decline|reduction)"
+    r"\s+(?:of\s+)?(?:about\s+)?[$€£]?|\b(?i:twice|double|triple|thrice)\s+[$€£]?"
     r"|n['’]t\s+(?:be\s+)?|[<≤≥≠]=?\s*|(?<=[\w)\]])\s*>=?\s*|!=\s*"
     r"|\d[^\d\n]{0,20}\b(?i:or|and)\s+[^\d\n=]{0,12}=\s*"  # x = 3 or x = 5
     r"|=\s*\S{1,12}[,;\s]\s*(?:and\s+)?[A-Za-z]\w?\s*=\s*"  # x = 1, y = 2
@@ -72,6 +74,7 @@ _GOES_ON = re.compile(
     r"|\s*(?:decimal|significant|d\.?p\b|s\.?f\b)|\s*\+(?=\s*(?:\w|$|[.,;]))|\s*\*\s*[\w(]"
     r"|\s*[-−–]\s*(?:[A-Za-z]\b|\d)|\s?\((?=[\w\s]*[-+*/^])|\(\w|\s*(?i:a\.?m|p\.?m)\b"
     r"|\s*(?:BC|AD|BCE|CE)\b|\s+(?i:or|and)\s+(?i:more|fewer|less|above|below|over|under|so)\b"
+    r"|\s+(?i:squared|cubed)\b|\s*%?\s*(?i:per\s?cent\s+)?(?i:decrease|loss|drop|decline|reduction)\b"
     rf"|(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTHS}(?![a-z])|\s*…|\.\.|\s*(?i:mod)\b"
 )
 _GLUED = re.compile(r"(?!(?:st|nd|rd|th)\b)[A-Za-z]|\s?/\s?[\w(]")

@@ -111,15 +111,15 @@ def test_choosing_the_longest_is_no_bias_where_it_is_right() -> None:
 def test_a_judge_is_distrusted_only_on_enough_questions_of_other_folds() -> None:
     # the judge takes z, who is wrong; the anchored vote takes x, who is right
     few = [case(i, (1, 0, 0), 2) for i in range(ENOUGH - 1)]
-    assert trusted(few, None, ("x",) * 5, ({},) * 5, 0) == (True,) * 5
+    assert trusted(few, "label", ("x",) * 5, ({},) * 5, 0) == (True,) * 5
     many = [case(i, (1, 0, 0), 2) for i in range(10 * ENOUGH)]
-    assert trusted(many, None, ("x",) * 5, ({},) * 5, 0) == (False,) * 5
-    assert record(many, None, ("x",) * 5, ({},) * 5, 0) == Record(0, 10 * ENOUGH, 10 * ENOUGH)
+    assert trusted(many, "label", ("x",) * 5, ({},) * 5, 0) == (False,) * 5
+    assert record(many, "label", ("x",) * 5, ({},) * 5, 0) == Record(0, 10 * ENOUGH, 10 * ENOUGH)
     # bad in one fold alone, it is trusted there for what it does elsewhere
     mixed = [
         c if fold_of(c.question, 0) == 3 else case(i, (0, 1, 0), 1) for i, c in enumerate(many)
     ]
-    assert trusted(mixed, None, ("x",) * 5, ({},) * 5, 0)[3]
+    assert trusted(mixed, "label", ("x",) * 5, ({},) * 5, 0)[3]
 
 
 def test_a_judge_has_to_lead_by_more_than_luck_brings() -> None:

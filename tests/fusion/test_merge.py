@@ -41,10 +41,10 @@ def test_a_merged_answer_that_wins_in_both_orders_is_returned(server: LookAlike)
     server.models["v/judge"] = judging(verdict(letter_of("says it best")))
     result = run(pool("a", "b", mode="merge"))
     assert (result.text, result.verdict.decided_by) == (MERGED, "merge")
-    assert "found better than a's" in result.verdict.reason
+    assert "found better than each member's, in both orders" in result.verdict.reason
     gate = [body for body in server.asked("v/judge") if wanted(body) == "verdict"]
-    assert [{text for _, text in seen(body)} for body in gate] == [{MERGED, "Rome"}] * 2
-    assert seen(gate[0])[0][1] != seen(gate[1])[0][1]
+    assert [{text for _, text in seen(body)} for body in gate] == [{MERGED, "Rome", "Milan"}] * 2
+    assert [t for _, t in seen(gate[0])] == [t for _, t in seen(gate[1])][::-1]
     assert [call.task for call in result.judging] == [
         *("analysis", "writing", "gate", "gate, other order")
     ]
@@ -54,7 +54,7 @@ def test_a_merged_answer_that_wins_in_both_orders_is_returned(server: LookAlike)
     ("gate", "why"),
     [
         (verdict(letter_of("Rome")), "lost to a's"),
-        (verdict(lambda _: "A"), "was not found better than a's"),  # swayed by order: a tie
+        (verdict(lambda _: "A"), "was not found better"),  # swayed by order: a tie
         (Say("no JSON"), "could not be checked"),
         (Fail(403, {"message": "no"}), "could not be checked"),
     ],
@@ -147,7 +147,18 @@ def test_paragraphs_keep_code_in_one_piece() -> None:
 
 def test_words_that_anyone_writes_are_no_source() -> None:
     those = [candidate("a", "It is what it is, and more.", ""), candidate("b", "so it is", "")]
-    assert provenance("It is so.", those, [Quote("consensus", 0, "b", "so it is")]) == ((),)
+    assert provenance("It is so.", those, [Quote("consensus", 0, "b", "so it is")], "") == ((),)
+    note = "It is important to note that this is so."
+    assert provenance(note, [candidate("a", note, "")], [], "") == ((),)
+
+
+def test_who_says_another_year_is_no_source() -> None:
+    those = [
+        candidate(n, f"The Eiffel Tower was built in {y}.", "")
+        for n, y in (("a", 1887), ("b", 1889))
+    ]
+    asked = "When was the Eiffel Tower built?"
+    assert provenance("The Eiffel Tower was built in 1889.", those, [], asked) == (("b",),)
 
 
 @pytest.mark.parametrize("merged", ["The answer is probably 6.", "It is six, I would say."])
@@ -159,3 +170,13 @@ def test_what_members_are_compared_by_holds_for_the_merged_text(
     result = run(pool("a", "b", "c", mode="merge"))
     assert result.text == "5"
     assert "contradicts what most members say" in result.verdict.reason
+
+
+def test_a_member_that_the_judge_finds_better_is_returned_whoever_the_anchor_is(
+    server: LookAlike,
+) -> None:
+    members(server, a="Rome", b="It is Paris", c="Milan")
+    server.models["v/judge"] = judging(verdict(letter_of("It is Paris")))
+    result = run(pool("a", "b", "c", mode="merge", anchor="a"))
+    assert (result.text, result.verdict.best) == ("It is Paris", "b")
+    assert "lost to b's" in result.verdict.reason

@@ -37,9 +37,9 @@ def test_an_analysis_keeps_the_quotes_that_are_in_the_answers(server: LookAlike)
 
     def judge(body: dict) -> Say:
         if wanted(body) == "verdict":
-            return verdict(letter_of("Paris."))(body)
+            return verdict(letter_of("of course"))(body)
         if wanted(body) == "writing":
-            return Say("Paris.")
+            return Say("Paris, of course.")
         asked = body["messages"][-1]["content"]
         a, b = ("A", "B") if asked.index("Paris") < asked.index("Tiber") else ("B", "A")
         stances = [

@@ -76,7 +76,9 @@ async def merge(run: Run, answers: Sequence[Answer]) -> Outcome:
         run.notes.append("Not merged: the best answer is returned as it is.")
         return Outcome(text, verdict, analysis)
     quotes = analysis.quotes if analysis is not None else ()
-    return Outcome(text, verdict, analysis, provenance=provenance(text, those, quotes))
+    return Outcome(
+        text, verdict, analysis, provenance=provenance(text, those, quotes, run.plan.prompt)
+    )
 
 
 async def _write(run: Run, ballot: Ballot, analysis: Reply | None) -> str:
