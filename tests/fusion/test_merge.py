@@ -45,9 +45,9 @@ def test_a_merged_answer_that_wins_in_both_orders_is_returned(server: LookAlike)
     gate = [body for body in server.asked("v/judge") if wanted(body) == "verdict"]
     assert [{text for _, text in seen(body)} for body in gate] == [{MERGED, "Rome"}] * 2
     assert seen(gate[0])[0][1] != seen(gate[1])[0][1]
-    assert [call.task for call in result.judging] == [
-        *("analysis", "writing", "gate", "gate, other order")
-    ]
+    tasks = [call.task for call in result.judging]
+    assert tasks[:2] == ["analysis", "writing"]
+    assert sorted(tasks[2:]) == ["gate", "gate, other order"]  # at once: either may end first
 
 
 @pytest.mark.parametrize(
