@@ -183,7 +183,7 @@ def _result(
         text=outcome.text,
         verdict=verdict,
         answers=answers,
-        judging=tuple(run.judging_calls),
+        judging=tuple(sorted(run.judging_calls, key=lambda call: call.begun_s)),
         analysis=outcome.analysis or run.analysis,
         positions=outcome.positions,
         provenance=outcome.provenance,
