@@ -65,6 +65,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(_Jumping(self))
 
     def time(self) -> float:
+        """Seconds by the virtual clock."""
         return self.clock.now()
 
 

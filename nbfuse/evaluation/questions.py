@@ -75,7 +75,7 @@ def _column(plain: Mapping[str, str], names: Iterable[str]) -> str | None:
 
 def _missing(what: str, names: Sequence[str]) -> ConfigError:
     near = difflib.get_close_matches(what, names, n=1, cutoff=0.5)
-    hint = f"Did you mean {near[0]}? Rename it." if near else f"Name one of them {what}."
+    hint = f"Rename {near[0]} to {what}." if near else f"Name one of them {what}."
     if what == "reference":
         hint += " Or give a grading function."
     return ConfigError(f"The table has no column {what}; it has {', '.join(names)}.", hint)

@@ -8,7 +8,7 @@ from nbfuse.core.clean import clean
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.results import BEST_SINGLE, PLAIN_VOTE, SELF_PANEL, Arm, PoolReport
 from nbfuse.evaluation.summary import points
-from nbfuse.render.markdown import harmless
+from nbfuse.render.markdown import cell, flat, harmless
 from nbfuse.render.table import price, seconds
 
 HEADS = ("arm", "right", "95 %", "against best member", "p", "price each", "price", "p50", "p95")
@@ -32,14 +32,14 @@ def to_text(evaluation: Evaluation) -> str:
 
 def to_markdown(evaluation: Evaluation) -> str:
     """The report with a table for each pool, the sentence first."""
-    parts = [f"**{_flat(evaluation.sentence)}.**"]
+    parts = [f"**{flat(evaluation.sentence)}.**"]
     for report in evaluation.pools:
-        parts.append(_flat(title(report)))
+        parts.append(flat(title(report)))
         table = [HEADS, ("---",) * len(HEADS), *map(row, report.arms)]
-        parts.append("\n".join(f"| {' | '.join(map(_cell, line))} |" for line in table))
-        parts.append("\n".join(f"- {_flat(fact)}" for fact in facts(report)))
+        parts.append("\n".join(f"| {' | '.join(map(cell, line))} |" for line in table))
+        parts.append("\n".join(f"- {flat(fact)}" for fact in facts(report)))
     if evaluation.notes:
-        parts.append("\n".join(f"- {_flat(note)}" for note in evaluation.notes))
+        parts.append("\n".join(f"- {flat(note)}" for note in evaluation.notes))
     return harmless("\n\n".join(parts))
 
 
@@ -108,11 +108,3 @@ def _self_panel(report: PoolReport) -> list[str]:
 
 def _share(count: int, asked: int) -> str:
     return f"{count} question{'s' * (count != 1)} ({100 * count / asked:.1f} %)"
-
-
-def _flat(text: str) -> str:
-    return " ".join(clean(text).split())
-
-
-def _cell(text: str) -> str:
-    return _flat(text).replace("|", "\\|")

@@ -35,7 +35,8 @@ def note_saved(
     run.notes.append(
         f"{agreeing} of {len(run.plan.members)} agree, so "
         f"{', '.join(member.label for member in spared)} {'was' if len(spared) == 1 else 'were'} "
-        f"{what}: about {tokens:,} tokens{f' or ${dollars:.4f}' if dollars else ''} saved."
+        f"{what}: about {tokens:,} token{'s' * (tokens != 1)}"
+        f"{f' or ${dollars:.4f}' if dollars else ''} saved."
     )
 
 

@@ -148,6 +148,7 @@ class Recording:
         return found
 
     async def models(self) -> list[ModelInfo]:
+        """List the models that can be asked for."""
         return await self._inner.models()
 
     async def describe(self, models: Sequence[str]) -> list[ModelInfo]:
@@ -167,4 +168,5 @@ class Recording:
         return found
 
     async def aclose(self) -> None:
+        """Drop connections, where there are any."""
         await self._inner.aclose()

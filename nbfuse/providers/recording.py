@@ -8,6 +8,7 @@ several processes too, may share a file.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -264,7 +265,7 @@ def _gathered(lines: list[Line]) -> TakenRun:
 def check_writable(path: Path) -> None:
     """Raise `ConfigError` where a recording can't be appended to a file: it spends nothing."""
     try:
-        with path.open("a+b") as file:
+        with open(path, "a+b", opener=_private) as file:
             file.seek(0)
             first = file.readline()
     except OSError as error:
@@ -279,3 +280,8 @@ def check_writable(path: Path) -> None:
         raise ConfigError(
             f"{path} is no recording, and would be spoilt.", "Give --record another file."
         )
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that, if it is new, its owner alone may read: it will hold prompts."""
+    return os.open(path, flags, 0o600)

@@ -116,6 +116,7 @@ class Replay:
         return await never  # the error ends the run
 
     async def models(self) -> list[ModelInfo]:
+        """List the models that can be asked for."""
         return [self._told.info]
 
     async def describe(self, models: Sequence[str]) -> list[ModelInfo]:  # noqa: ARG002

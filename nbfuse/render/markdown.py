@@ -26,29 +26,29 @@ def to_markdown(result: FusionResult) -> str:
     why = f"{headline(result)}. {verdict.reason} {sureness(verdict)}"
     parts = [
         _closed(as_markdown(result.text)) or "*no fused answer*",
-        *map(_flat, (why, *result.notes)),
+        *map(flat, (why, *result.notes)),
     ]
     if fields := field_rows(result):
         parts += ["**Fields**", _table(FIELD_HEADS, fields)]
     for answer in result.answers:
         failure = f"{answer.failure.message} {answer.failure.hint}" if answer.failure else ""
-        parts.append(f"**{_flat(answer.member)}**")
-        parts += [_quote(_flat(called(call))) for call in answer.tool_calls]
+        parts.append(f"**{flat(answer.member)}**")
+        parts += [_quote(flat(called(call))) for call in answer.tool_calls]
         parts.append(_quote(_closed(as_markdown(answer.text) or f"({failure or 'nothing'})")))
     if result.analysis is not None:
         parts += _findings(result.analysis)
     if result.positions:
-        moved = (f"- {_flat(f'{who} {what}')}" for who, what in moves(result))
+        moved = (f"- {flat(f'{who} {what}')}" for who, what in moves(result))
         parts.append("\n".join(["**Debate**", "", *moved]))
     if told := checks(result):
-        parts.append("\n".join(["**Checks**", "", *(f"- {_flat(line)}" for line in told)]))
+        parts.append("\n".join(["**Checks**", "", *(f"- {flat(line)}" for line in told)]))
     parts.append(_table(HEADS, rows(result)))
     return harmless("\n\n".join(parts))  # as a whole: two harmless pieces can be harmful together
 
 
 def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     table = [heads, ("---",) * len(heads), *body]
-    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in table)
+    return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in table)
 
 
 def _findings(analysis: Analysis) -> list[str]:
@@ -56,10 +56,10 @@ def _findings(analysis: Analysis) -> list[str]:
     for head, items in findings(analysis).items():
         lines = []
         for item in items:
-            lines.append(f"- {_flat(item.text)}")
-            lines += [f"  - {_flat(spoken(voice))}" for voice in item.voices]
+            lines.append(f"- {flat(item.text)}")
+            lines += [f"  - {flat(spoken(voice))}" for voice in item.voices]
         parts.append("\n".join([f"**{head}**", "", *lines]))
-    return parts + ([_flat(unfound(analysis))] if analysis.unfound else [])
+    return parts + ([flat(unfound(analysis))] if analysis.unfound else [])
 
 
 def harmless(text: str) -> str:
@@ -95,9 +95,11 @@ def _quote(text: str) -> str:
     return "\n".join(f"> {line}" for line in text.split("\n"))
 
 
-def _flat(text: str) -> str:
+def flat(text: str) -> str:
+    """Foreign text on one line, without what could act."""
     return " ".join(clean(text).split())
 
 
-def _cell(text: str) -> str:
-    return _flat(text).replace("|", "\\|")
+def cell(text: str) -> str:
+    """The same as a cell of a table."""
+    return flat(text).replace("|", "\\|")

@@ -62,6 +62,7 @@ class Column:
         return self._cell.text
 
     async def models(self) -> list[ModelInfo]:
+        """List the models that can be asked for."""
         return [self._info()]
 
     async def describe(self, models: Sequence[str]) -> list[ModelInfo]:
@@ -89,6 +90,7 @@ class Outside:
                     yield chunk
 
     async def models(self) -> list[ModelInfo]:
+        """List the models that can be asked for."""
         with real_time():
             return await self._inner.models()
 
@@ -98,4 +100,5 @@ class Outside:
             return await self._inner.describe(models)
 
     async def aclose(self) -> None:
+        """Drop connections, where there are any."""
         await self._inner.aclose()

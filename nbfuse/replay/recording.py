@@ -71,6 +71,7 @@ class RecordedTake:
         self.measured: Measured | None = taken.began.measured
 
     def play(self) -> Playing:
+        """Begin to play it, in the loop of the run."""
         player, ended = Player(self._taken, self._missing), self._taken.ended
         return Playing(
             player.resolve,

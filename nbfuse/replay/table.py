@@ -189,6 +189,7 @@ class TableTake:
         self._question, self._line, self._judge = question, line, judge
 
     def play(self) -> Playing:
+        """Begin to play it, in the loop of the run."""
         return Playing(self._resolve)
 
     def check(self, result: FusionResult) -> None:

@@ -65,8 +65,8 @@ def test_other_names_of_columns_are_known() -> None:
     [
         ([], "no questions"),
         ([{"question": "q", "refrence": "a"}], "no column reference; it has question, refrence"),
-        ([{"question": "q", "refrence": "a"}], "Did you mean refrence"),
-        ([{"qestion": "q", "reference": "a"}], "Did you mean qestion"),
+        ([{"question": "q", "refrence": "a"}], "Rename refrence to reference"),
+        ([{"qestion": "q", "reference": "a"}], "Rename qestion to question"),
         ([{"id": 1, "question": "q", "reference": "a"}] * 2, "1 id stands more than once: 1"),
         ([{"question": "q", "reference": "a"}] * 2, "1 question stands more than once: 'q'"),
         ([{"question": " ", "reference": "a"}], "Row 1 has no question"),
