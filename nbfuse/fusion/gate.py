@@ -28,9 +28,8 @@ async def let_through(
     run: Run, text: str, those: Sequence[Candidate], written: Verdict
 ) -> tuple[Verdict, str]:
     """The merged `text` under the verdict `written`, else the best candidate's under its own."""
-    _, best = await without_judge(run, those, "")
     if contradicts_most(run, text, those):
-        return _kept(best, "The merged answer contradicts what most members say"), best.text
+        return await _without(run, those, "The merged answer contradicts what most members say")
     same = next((one for one in those if one.text.split() == text.split()), None)
     if same is not None:
         reason = f"{written.reason} It is {same.member}'s answer, word for word."
@@ -44,16 +43,19 @@ async def let_through(
         ranking = await rank(run, ballot, "gate")
     except ModelError as error:
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
-        return _kept(best, f"The merged answer could not be checked ({error.message})"), best.text
+        why = f"The merged answer could not be checked ({error.message})"
+        return await _without(run, those, why)
     heard = {"asked_twice": ranking.asked_twice, "flips": ranking.flips}
     if ranking.best.member == MERGED and ranking.asked_twice and not ranking.tied:
         reason = f"{written.reason} It was found better than each member's, in both orders."
         return msgspec.structs.replace(written, reason=reason, **heard), text
-    why = "The merged answer was not found better than the members' in both orders"
     if ranking.best.member != MERGED and not ranking.tied:
         best = next(one for one in those if one[:2] == ranking.best[:2])
-        why = f"The merged answer lost to {best.member}'s"
-    return msgspec.structs.replace(_kept(best, why), **heard), best.text
+        lost = _kept(best, f"The merged answer lost to {best.member}'s")
+        return msgspec.structs.replace(lost, **heard), best.text
+    why = "The merged answer was not found better than the members' in both orders"
+    verdict, kept = await _without(run, those, why)
+    return msgspec.structs.replace(verdict, **heard), kept
 
 
 def contradicts_most(run: Run, text: str, those: Sequence[Candidate]) -> bool:
@@ -68,6 +70,11 @@ def contradicts_most(run: Run, text: str, those: Sequence[Candidate]) -> bool:
         return False
     both = alike(run, [text, said[groups[0][0]]], kind)
     return both is None or len(both[0]) < 2
+
+
+async def _without(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, str]:
+    _, best = await without_judge(run, those, "")
+    return _kept(best, why), best.text
 
 
 def _kept(best: Candidate, why: str) -> Verdict:

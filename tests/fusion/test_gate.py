@@ -175,7 +175,7 @@ def test_no_merged_answer_is_returned_that_has_not_won_in_both_orders() -> None:
         orders = {one.texts: one.preferred for one in heard}
         wins = [texts for texts, preferred in orders.items() if preferred == merged]
         lost += bool(orders) and not wins
-        tied += len(wins) == 1
+        tied += bool(wins) and not any(texts[::-1] in wins for texts in wins)
         if result.verdict.decided_by != "merge":
             outcomes["kept"] += 1
             assert result.text in said.values(), seed
@@ -187,28 +187,24 @@ def test_no_merged_answer_is_returned_that_has_not_won_in_both_orders() -> None:
         if not provider.heard:  # word for word that of the best one: there is nothing to compare
             assert said[result.verdict.best] == merged
             continue
-        assert len(wins) == 2, (seed, orders)
-        assert wins[0] == wins[1][::-1]
-        (rival,) = set(wins[0]) - {merged}
-        assert rival in said.values()
+        assert any(texts[::-1] in wins for texts in wins), (seed, orders)
+        assert {text for texts in orders for text in texts} == {merged, *said.values()}
     assert min(outcomes.values()) > 15, outcomes  # each happens often enough to mean something
     assert min(lost, tied) > 40
 
 
 @pytest.mark.timeout(60)
-def test_the_rival_is_the_best_member_where_that_is_known() -> None:
+def test_what_two_orders_leave_open_goes_to_the_best_member_where_that_is_known() -> None:
     known = Measured(models={f"x:m{i}": Share(40 + 12 * i, 100) for i in range(5)})
     compared = 0
     for seed in range(CASES // 2):
-        provider, said, result = case(seed, known)
-        if result.mode != "merge" or not provider.heard or len(set(said.values())) < len(said):
-            continue
-        best = said[max(said)]
-        if best == provider.merged:
+        _, said, result = case(seed, known)
+        doubled = len(set(said.values())) < len(said)  # then it is agreement that decides
+        if doubled or "not found better" not in result.verdict.reason:
             continue
         compared += 1
-        assert set(provider.heard[0].texts) == {best, provider.merged}, seed
-    assert compared > 40
+        assert result.verdict.best == max(said), seed
+    assert compared > 10
 
 
 @pytest.mark.timeout(60)

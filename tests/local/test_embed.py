@@ -30,7 +30,7 @@ TEXTS = ("Rome is the capital of Italy.", "12 + 30 = 42", "Rome")
 
 
 def embed(spec: str, texts: Sequence[str]) -> list[list[float]]:
-    _, provider, model = resolve(spec)
+    _, provider, model, *_ = resolve(spec)
     assert isinstance(provider, Embedder)
     return asyncio.run(provider.embed(model, texts))
 
@@ -163,7 +163,7 @@ def test_what_a_batch_takes_is_in_the_estimate() -> None:
 
 def test_only_files_of_llama_cpp_are_said_to_embed(tmp_path: Path) -> None:
     def embeds(spec: str) -> bool:
-        _, provider, model = resolve(spec)
+        _, provider, model, *_ = resolve(spec)
         (info,) = asyncio.run(provider.describe([model]))
         return info.embeds
 
