@@ -183,7 +183,7 @@ def _result(
         text=outcome.text,
         verdict=verdict,
         answers=answers,
-        judging=tuple(sorted(run.judging_calls, key=lambda call: call.begun_s)),
+        judging=tuple(call for _, call in sorted(run.judging_calls.items())),
         analysis=outcome.analysis or run.analysis,
         positions=outcome.positions,
         provenance=outcome.provenance,

@@ -147,7 +147,8 @@ class Run:
         self.begun = begun  # before the plan was made: the deadline counts that too
         self.id = new_name()
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        self.judging_calls: list[Answer] = []
+        self.judging_calls: dict[int, Answer] = {}  # by the order in which they were begun
+        self._begun_calls = 0
         self.notes: list[str] = list(plan.notes)
         self.analysis: Analysis | None = None
         self.ahead: Ahead | None = None  # where the judge reads while members write
@@ -230,6 +231,7 @@ class Run:
         Whatever happens, its tokens and its time are in the result; raises `DeadlineError`.
         """
         draft, failure = Draft(member, self.clock, task), None
+        number, self._begun_calls = self._begun_calls, self._begun_calls + 1
         status: AnswerStatus = "stopped"
         until = self.plan.pool.deadline_s if end is None else end
         try:
@@ -246,7 +248,7 @@ class Run:
             status, failure = "partial", error.failure()
             raise
         finally:
-            self.judging_calls.append(draft.answer(status, failure))
+            self.judging_calls[number] = draft.answer(status, failure)
 
     async def ask(
         self,
