@@ -274,7 +274,7 @@ def test_when_all_fail_the_result_says_why_and_only_a_strict_cell_is_an_error(
     server.models |= {f"v/{n}": Fail(402, {"message": "broke"}) for n in "ab"}
     told = live.run(SLOW)
     assert told["status"] == "ok"
-    (shown,) = told["updates"]  # once: the card is the output
+    shown = [*told["outputs"], *told["updates"]][-1]  # a view, if there was time for one, or none
     assert "broke" in shown["data"]["text/plain"]
     assert live.value("[a.failure.kind for a in r.answers]") == ["CreditsError"] * 2
     assert live.value("[r.status, r.text, bool(r.answers[0].failure.hint)]") == ["failed", "", True]
