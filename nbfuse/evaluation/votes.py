@@ -95,13 +95,17 @@ def fold_of(question: Question, seed: int) -> int:
     return int(digest(str(seed), question.id), 16) % FOLDS
 
 
+def _outside(cases: Sequence[Case], fold: int, seed: int) -> list[Case]:
+    return [case for case in cases if fold_of(case.question, seed) != fold]
+
+
 def best_members(
     cases: Sequence[Case], names: Sequence[str], anchor: str, seed: int
 ) -> tuple[str, ...]:
     """For each fold the member that did clearly best on the other ones, else the anchor."""
 
     def best(fold: int) -> str:
-        others = [case for case in cases if fold_of(case.question, seed) != fold]
+        others = _outside(cases, fold, seed)
         return clearly_best(others, names, anchor)
 
     return tuple(map(best, range(FOLDS)))
@@ -152,7 +156,7 @@ def weights_of(
     """For each fold, what a vote of each member weighs by what it did on the other ones."""
 
     def weigh(fold: int) -> dict[str, float]:
-        others = [case for case in cases if fold_of(case.question, seed) != fold]
+        others = _outside(cases, fold, seed)
         found = measured_members(others, names, best[fold])
         return dict(zip(names, found.weights(names), strict=True))
 
@@ -191,7 +195,7 @@ def trusted(
     """For each fold, whether the judge may decide: not where a vote did about as well."""
 
     def earned(fold: int) -> bool:
-        others = [case for case in cases if fold_of(case.question, seed) != fold]
+        others = _outside(cases, fold, seed)
         found = record(others, pool_kind, best, weights, seed)
         return found.asked < ENOUGH or found.clearly_better
 

@@ -205,9 +205,11 @@ def _result(
 
 def _flagged(run: Run, verdict: Verdict, answers: Sequence[Answer]) -> Verdict:
     """The verdict, and a note, with who speaks to the judge, where one was asked."""
+    if not run.judging_calls:
+        return verdict
     found = {a.member: find_appeal(a.text, run.plan.prompt) for a in answers if a.judged}
     found = {member: words for member, words in found.items() if words}
-    if not found or not run.judging_calls:
+    if not found:
         return verdict
     for member, words in found.items():
         run.notes.append(f"{member} speaks to the judge (“{words}”); the judge did not see that.")

@@ -8,8 +8,8 @@ run: see `fallback`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from nbfuse.core.errors import BadResponseError, ModelError
@@ -19,7 +19,7 @@ from nbfuse.core.types import Margin, Score, Verdict
 from nbfuse.fusion.candidates import Ballot, Candidate, distinct, opposite, request, shuffled
 from nbfuse.fusion.compact import ACCEPTABLE, p_right_of_all
 from nbfuse.fusion.fallback import tie_break, without_judge
-from nbfuse.fusion.plan import Member
+from nbfuse.fusion.orders import in_both_orders
 from nbfuse.fusion.price import VERDICT, tokens_in
 from nbfuse.fusion.rubric import Reading, read_ballot
 from nbfuse.fusion.run import Run
@@ -195,40 +195,9 @@ def _ranked(readings: tuple[Reading, ...], asked: int, flips: int) -> Ranking:
 
 
 async def _both_orders(run: Run, ballot: Ballot, task: str) -> tuple[Reading, ...]:
-    """The judge's readings in two opposite orders, at the same time; what failed is left out.
-
-    Of two judges each reads one order, and the one takes over where the other fails.
-    """
-    first, second = run.plan.judges[0], run.plan.judges[-1]
-    run.emit(JudgeStarted(judge=first.label, task=task))
-    orders = ((first, second, ballot), (second, first, opposite(ballot, run.tag())))
-    found = await asyncio.gather(
-        *(
-            _read(run, judge, other, one, f"{task}{', other order' * i}")
-            for i, (judge, other, one) in enumerate(orders)
-        ),
-        return_exceptions=True,
-    )
-    for one in found:
-        if isinstance(one, BaseException) and not isinstance(one, ModelError):
-            raise one
-    readings = tuple(one for one in found if isinstance(one, Reading))
-    failures = [one for one in found if isinstance(one, ModelError)]
-    if not readings:
-        raise failures[0]
-    if failures:
-        run.notes.append(f"The judge was heard in one order only: {failures[0].message}")
-    return readings
-
-
-async def _read(run: Run, judge: Member, other: Member, ballot: Ballot, task: str) -> Reading:
-    try:
-        return await read_ballot(run, judge, ballot, task)
-    except ModelError as error:
-        if other == judge:
-            raise
-        run.notes.append(f"{other.label} judged for {judge.label}, which failed: {error.message}")
-        return await read_ballot(run, other, ballot, task)
+    """The judge's readings of a ballot and of the same the other way round."""
+    orders = (ballot, opposite(ballot, run.tag()))
+    return await in_both_orders(run, orders, task, partial(read_ballot, run))
 
 
 def _margin(ranking: Ranking) -> Margin:

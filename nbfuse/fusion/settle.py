@@ -6,18 +6,16 @@ gave them, nor how many. A field is decided where it says the same in both order
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nbfuse.core.call import Call, Message
-from nbfuse.core.errors import ModelError
-from nbfuse.core.events import JudgeStarted
 from nbfuse.fusion.appeals import without_appeals
 from nbfuse.fusion.candidates import Ballot, Candidate, undress
 from nbfuse.fusion.fields import write_json
+from nbfuse.fusion.orders import in_both_orders
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.price import VERDICT
 from nbfuse.fusion.replies import ask_json
@@ -84,22 +82,12 @@ async def settle(run: Run, disputes: Sequence[Dispute], settled: object) -> Sett
     """The judge's choice for each field; raises a `ModelError` where it was heard in no order."""
     seed = run.shuffle_seed()
     orders = _shuffled(_squeezed(run, disputes), seed)
-    first, second = run.plan.judges[0], run.plan.judges[-1]
-    run.emit(JudgeStarted(judge=first.label, task="fields"))
-    found = await asyncio.gather(
-        _read(run, first, second, orders, settled, "fields"),
-        _read(run, second, first, _opposite(orders), settled, "fields, other order"),
-        return_exceptions=True,
+    replies = await in_both_orders(
+        run,
+        (orders, _opposite(orders)),
+        "fields",
+        lambda judge, order, task: _ask(run, judge, order, settled, task),
     )
-    for one in found:
-        if isinstance(one, BaseException) and not isinstance(one, ModelError):
-            raise one
-    replies = [one for one in found if isinstance(one, _Reply)]
-    failures = [one for one in found if isinstance(one, ModelError)]
-    if not replies:
-        raise failures[0]
-    if failures:
-        run.notes.append(f"The judge was heard in one order only: {failures[0].message}")
     firm = {
         pointer: number
         for pointer, number in replies[0].chosen.items()
@@ -136,19 +124,6 @@ def _squeezed(run: Run, disputes: Sequence[Dispute]) -> list[Dispute]:
         one._replace(options=tuple(o._replace(shown=next(cut).shown) for o in one.options))
         for one in disputes
     ]
-
-
-async def _read(
-    run: Run, judge: Member, other: Member, orders: _Order, settled: object, task: str
-) -> _Reply:
-    """One order; of two judges the other takes over where one fails."""
-    try:
-        return await _ask(run, judge, orders, settled, task)
-    except ModelError as error:
-        if other == judge:
-            raise
-        run.notes.append(f"{other.label} judged for {judge.label}, which failed: {error.message}")
-        return await _ask(run, other, orders, settled, task)
 
 
 async def _ask(run: Run, judge: Member, orders: _Order, settled: object, task: str) -> _Reply:
