@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 
-from nbfuse.core.call import Call, Message
+from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.core.errors import ModelError
 from nbfuse.core.types import Answer
 from nbfuse.fusion.candidates import Ballot, Candidate, candidates, request
 from nbfuse.fusion.plan import Member
+
+Heard = Callable[[Chunk], None]
 
 
 class Ahead:
@@ -27,6 +29,7 @@ class Ahead:
         self._tag = tag
         self._heard: list[Candidate] = []
         self._closed = False
+        self._under_way = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
 
     def hear(self, answer: Answer) -> None:
@@ -43,11 +46,28 @@ class Ahead:
         later = [candidate for candidate in those if candidate not in heard]
         return Ballot((*heard, *later), None, self._tag)
 
-    async def settle(self) -> None:
-        """End the reading: what is read at this moment is needed, what waits is not."""
-        self._closed = True
+    @asynccontextmanager
+    async def turn(self, heard: Heard | None) -> AsyncIterator[Heard]:
+        """A call to the judge, which listens by what it is given here; the reading has ended.
+
+        The first call goes on from what was read. Others wait until it is under way: one that came
+        sooner would take the place in the engine where that is remembered.
+        """
+        first, self._closed = not self._closed, True
         if self._reading is not None:
-            await asyncio.wait([self._reading])
+            await asyncio.wait([self._reading])  # what is read at this moment is needed
+        if not first:
+            await self._under_way.wait()
+
+        def listen(chunk: Chunk) -> None:
+            self._under_way.set()
+            if heard is not None:
+                heard(chunk)
+
+        try:
+            yield listen
+        finally:
+            self._under_way.set()
 
     def stop(self) -> None:
         """Leave it, whatever it reads."""

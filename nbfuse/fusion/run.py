@@ -261,8 +261,10 @@ class Run:
         """A further answer of `member`; raises a `ModelError`, for an empty answer too."""
         async with self.answering(member, task, end) as draft:
             if self.ahead is not None and member in self.plan.judges:
-                await self.ahead.settle()
-            await self.stream(member, call, draft, heard)
+                async with self.ahead.turn(heard) as listen:
+                    await self.stream(member, call, draft, listen)
+            else:
+                await self.stream(member, call, draft, heard)
             answer = draft.answer()
             if not answer.text.strip():
                 raise BadResponseError(f"{member.label} said nothing.", "Try another model.")

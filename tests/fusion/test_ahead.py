@@ -30,7 +30,7 @@ def judge(tmp_path: Path) -> str:
 
 
 def run(server: LookAlike, judge: str, **settings: object) -> FusionResult:
-    words = "a long answer of many words " * 20
+    words = "a long answer of many words " * 10
     server.models |= {
         "v/slow": Say(f"third {words}", first_s=3.0),
         "v/quick": Say(f"first {words}"),
