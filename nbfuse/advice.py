@@ -9,6 +9,7 @@ from typing import NamedTuple
 from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError
 from nbfuse.core.families import family
 from nbfuse.core.pool import Pool, expand
+from nbfuse.core.request import Request
 from nbfuse.core.types import Price
 from nbfuse.fusion.dispatch import grace
 from nbfuse.fusion.plan import Member, Plan, make_plan
@@ -45,7 +46,7 @@ async def advise(pool: Pool, measured: Mapping[str, float] | None = None) -> Adv
     """
     warnings = list(_warnings(pool))
     try:
-        plan = await make_plan(QUESTION, pool)
+        plan = await make_plan(Request(QUESTION, pool))
     except NbfuseError as error:
         return Advice(Price(None, None), None, (*warnings, f"{error.message} {error.hint}".strip()))
     warnings += [*plan.notes, *_too_small(plan)]

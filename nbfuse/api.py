@@ -15,6 +15,7 @@ from nbfuse.core.errors import ConfigError, LedgerError, NbfuseError, did_you_me
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.measured import Measured
 from nbfuse.core.pool import Pool, make_pool
+from nbfuse.core.request import Request
 from nbfuse.core.shapes import model_of
 from nbfuse.core.stamp import new_name, now
 from nbfuse.core.types import Answer, FusionResult, Verdict
@@ -51,8 +52,8 @@ async def fuse(
     """
     source = _source(record, replay)
     chosen = _chosen(prompt, pool, settings, source)
-    events = _listened(prompt, chosen, None, None, tools, images, (), schema, record, source)
-    return await _last(events)
+    asked = Request(prompt, chosen, tools, images, schema=schema)
+    return await _last(_listened(asked, None, None, record, source))
 
 
 def stream(
@@ -78,7 +79,8 @@ def stream(
     """
     source = _source(record, replay)
     chosen = _chosen(prompt, pool, settings, source)
-    return _listened(prompt, chosen, stop, skip, tools, images, (), schema, record, source)
+    asked = Request(prompt, chosen, tools, images, schema=schema)
+    return _listened(asked, stop, skip, record, source)
 
 
 def stream_again(
@@ -104,7 +106,8 @@ def stream_again(
     given = [answer for answer in _earlier(result) if not (retry and answer.wanting)]
     source = _source(record, replay)
     schema = model_of(result.answer_schema, result.answer_model) or result.answer_schema or None
-    return _listened(result.prompt, pool, stop, skip, (), (), given, schema, record, source)
+    asked = Request(result.prompt, pool, given=given, schema=schema)
+    return _listened(asked, stop, skip, record, source)
 
 
 async def rejudge(
@@ -169,37 +172,28 @@ def _earlier(result: FusionResult) -> tuple[Answer, ...]:
 
 
 def _listened(
-    prompt: str,
-    pool: Pool,
+    request: Request,
     stop: asyncio.Event | None,
     skip: asyncio.Queue[str] | None,
-    tools: Sequence[object] = (),
-    images: Sequence[object] = (),
-    given: Sequence[Answer] = (),
-    schema: object = None,
-    record: str | Path | None = None,
-    replay: Source | None = None,
+    record: str | Path | None,
+    replay: Source | None,
 ) -> AsyncGenerator[Event]:
     """The events of a run, which the ledger hears too, unless nobody is asked."""
     from nbfuse.fusion import engine  # with asyncio it is most of what an import would cost
 
     kept = history()
-    measured = _measured(pool) if kept.on else None
+    measured = _measured(request.pool) if kept.on else None
     if replay is not None:
         from nbfuse.replay import replayed
 
-        events = replayed(replay, prompt, pool, stop, skip, tools, images, given, schema, measured)
+        events = replayed(replay, request, stop, skip, measured=measured)
     elif record is not None:
         from nbfuse.replay import recorded_into
 
-        events = recorded_into(
-            record, prompt, pool, stop, skip, tools, images, given, schema, measured
-        )
+        events = recorded_into(record, request, stop, skip, measured=measured)
     else:
-        events = engine.stream(
-            prompt, pool, stop, skip, tools, images, given, schema=schema, measured=measured
-        )
-    if not kept.on or (replay is not None and not replay.asks(pool)):
+        events = engine.stream(request, stop, skip, measured=measured)
+    if not kept.on or (replay is not None and not replay.asks(request.pool)):
         return events
     from nbfuse.ledger.ledger import Ledger
     from nbfuse.ledger.recorder import recorded

@@ -29,6 +29,7 @@ from nbfuse.core.events import (
     RunPlanned,
 )
 from nbfuse.core.pool import Pool
+from nbfuse.core.request import Request
 from nbfuse.core.types import FusionResult, to_json
 from nbfuse.fusion.engine import announcement
 from nbfuse.fusion.plan import make_plan
@@ -130,7 +131,8 @@ def _ask(options: argparse.Namespace) -> int:
     replay = tape["replay"]
     pool, reason = pool_of(options, recorded=replay.pool_for(prompt) if replay else None)
     if options.dry_run:
-        plan = asyncio.run(make_plan(prompt, pool, images=options.image, schema=options.schema))
+        request = Request(prompt, pool, images=options.image, schema=options.schema)
+        plan = asyncio.run(make_plan(request))
         print(to_json(announcement(plan)) if options.json else plan_text(plan))
         return OK
     if reason != "as asked":

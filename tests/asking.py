@@ -9,6 +9,8 @@ from lookalike import LookAlike, Say
 
 from nbfuse import FusionResult, Pool
 from nbfuse.core.events import RunFinished
+from nbfuse.core.measured import Measured
+from nbfuse.core.request import Request
 from nbfuse.fusion import engine
 
 QUESTION = "What is the capital of France?"
@@ -20,11 +22,13 @@ def pool(*names: str, **settings: object) -> Pool:
     return Pool(members=tuple(f"openrouter:v/{name}" for name in names), **given)
 
 
-def run(asked: Pool, prompt: str = QUESTION, **more: object) -> FusionResult:
-    """The result of a run; `more` as `engine.stream` takes it."""
+def run(
+    asked: Pool, prompt: str = QUESTION, measured: Measured | None = None, **more: object
+) -> FusionResult:
+    """The result of a run; `more` as `Request` takes it."""
 
     async def last() -> FusionResult:
-        async for event in engine.stream(prompt, asked, **more):
+        async for event in engine.stream(Request(prompt, asked, **more), measured=measured):
             if isinstance(event, RunFinished):
                 result = event.result
         return result

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from nbfuse import FusionResult, Pool
 from nbfuse.core.events import RunFinished
 from nbfuse.core.measured import Measured
+from nbfuse.core.request import Request
 from nbfuse.core.types import Answer, Verdict
 from nbfuse.evaluation.grading import RIGHT, Marks
 from nbfuse.evaluation.questions import read_questions
@@ -257,7 +258,7 @@ def _known(cases: Sequence[Case], names: Sequence[str], fold: int, anchor: str) 
 
 
 async def _run(source: Table, question: str, pool: Pool, known: Measured) -> FusionResult:
-    events = replayed(source, question, pool, measured=known, entropy=SEED)
+    events = replayed(source, Request(question, pool), measured=known, entropy=SEED)
     return [event async for event in events if isinstance(event, RunFinished)][-1].result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ _KINDS = {
     b"\xff\xd8\xff": "jpeg",
     b"GIF8": "gif",
 }
+
+
+def data_urls(pictures: Sequence[object] | object) -> tuple[str, ...]:
+    """One or several pictures as `data_url` gives each."""
+    several = pictures if isinstance(pictures, list | tuple) else [pictures]
+    return tuple(map(data_url, several))
 
 
 def data_url(picture: object) -> str:

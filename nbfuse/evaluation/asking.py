@@ -17,6 +17,7 @@ import msgspec
 from nbfuse.core.errors import NbfuseError, NoAnswerError
 from nbfuse.core.events import RunFinished
 from nbfuse.core.pool import Pool, expand, labels
+from nbfuse.core.request import Request
 from nbfuse.core.types import Answer, FusionResult, to_json
 from nbfuse.evaluation.journal import Journal
 from nbfuse.evaluation.questions import Question, digest
@@ -169,10 +170,11 @@ class Asking:
         What was measured before stays out: it may have been measured on these very questions.
         """
         result: FusionResult | None = None
+        asked = Request(prompt, pool, given=given)
         if self.table is None:
-            run = stream(prompt, pool, given=given, entropy=chance)
+            run = stream(asked, entropy=chance)
         else:
-            run = replayed(self.table, prompt, pool, given=given, entropy=chance)
+            run = replayed(self.table, asked, entropy=chance)
         try:
             async with aclosing(run) as events:
                 async for event in events:

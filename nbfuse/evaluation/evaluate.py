@@ -14,6 +14,7 @@ from nbfuse.api import choose as choose_pool
 from nbfuse.config import history
 from nbfuse.core.errors import ConfigError, LedgerError
 from nbfuse.core.pool import Pool
+from nbfuse.core.request import Request
 from nbfuse.evaluation.asking import Asking, Panel
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.grading import Grade, Marks, check_references
@@ -104,10 +105,10 @@ async def _panels(
         name = pool.name or "pool"
         number = sum(panel.name.split(" #")[0] == name for panel in panels)
         if table is None:
-            plan = await make_plan(longest, pool)
+            plan = await make_plan(Request(longest, pool))
         else:
-            takes = {text: table.begin(asked_of(text, pool)) for text in texts}
-            plan = await make_plan(longest, pool, resolve=takes[longest].play().resolve)
+            takes = {text: table.begin(asked_of(Request(text, pool))) for text in texts}
+            plan = await make_plan(Request(longest, pool), takes[longest].play().resolve)
         panels.append(Panel(f"{name} #{number + 1}" if number else name, pool, plan))
     return tuple(panels)
 

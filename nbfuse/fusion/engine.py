@@ -13,7 +13,8 @@ from nbfuse.core.errors import no_answer
 from nbfuse.core.events import Event, RunFinished, RunPlanned, TokenPrice
 from nbfuse.core.fence import stay_inside
 from nbfuse.core.measured import Measured
-from nbfuse.core.pool import Pool, pool_settings
+from nbfuse.core.pool import pool_settings
+from nbfuse.core.request import Request
 from nbfuse.core.stamp import now
 from nbfuse.core.types import Answer, FusionResult, RunStatus, Verdict
 from nbfuse.fusion.ahead import Ahead
@@ -32,24 +33,17 @@ from nbfuse.providers.registry import Target, resolve
 
 
 async def stream(
-    prompt: str,
-    pool: Pool,
+    request: Request,
     stop: asyncio.Event | None = None,
     skip: asyncio.Queue[str] | None = None,
-    tools: Sequence[object] = (),
-    images: Sequence[object] = (),
-    given: Sequence[Answer] = (),
+    *,
     measured: Measured | None = None,
     entropy: int | None = None,
     resolve: Callable[[str], Target] = resolve,
     look: Callable[[], Awaitable[None]] | None = None,
-    schema: object = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of one fusion as they happen, from `RunPlanned` to `RunFinished`.
 
-    `tools` are functions or schemas that members may call; `images` go to those that can see;
-    `schema` is what answers obey, and are fused by field under.
-    Members whose answers are `given` are not asked again, but where a debate disputes one.
     `measured` is what is known of these models; the same `entropy` draws the same by chance;
     `resolve` finds who answers a spec, and `look` is awaited before what has arrived is counted.
     Setting `stop` ends the run early: its last event holds what had arrived; a member whose name is
@@ -59,7 +53,7 @@ async def stream(
     """
     begun = asyncio.get_running_loop().time()
     stopping = asyncio.create_task((stop or asyncio.Event()).wait())
-    planning = asyncio.create_task(make_plan(prompt, pool, tools, images, given, schema, resolve))
+    planning = asyncio.create_task(make_plan(request, resolve))
     tasks: set[asyncio.Task[object]] = {stopping, planning}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

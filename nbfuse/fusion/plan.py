@@ -14,8 +14,9 @@ from nbfuse.core.errors import BudgetError, ConfigError, PrivacyError, PromptErr
 from nbfuse.core.errors import did_you_mean as near
 from nbfuse.core.families import family
 from nbfuse.core.fence import stay_inside
-from nbfuse.core.pictures import data_url
+from nbfuse.core.pictures import data_urls
 from nbfuse.core.pool import Pool, expand, labels
+from nbfuse.core.request import Request
 from nbfuse.core.types import Answer, Price
 from nbfuse.fusion.embedding import Embedding, find_embedding
 from nbfuse.fusion.parts import split
@@ -81,36 +82,30 @@ class Plan(NamedTuple):
 
 
 async def make_plan(
-    prompt: str,
-    pool: Pool,
-    tools: Sequence[object] = (),
-    images: Sequence[object] = (),
-    given: Sequence[Answer] = (),
-    schema: object = None,
+    request: Request,
     resolve: Callable[[str], Target] = resolve,
 ) -> Plan:
-    """Settle a run; raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`.
+    """Settle a run, where `resolve` finds who answers a spec.
 
-    `given` are answers of members that need not be asked again; `schema` is what answers obey;
-    `resolve` finds who answers a spec.
+    Raises `PromptError`, `ConfigError`, `PrivacyError` or `BudgetError`.
     """
-    prompt = checked(prompt)
+    prompt, pool = checked(request.prompt), request.pool
     if is_local_only():
         pool = msgspec.structs.replace(pool, local_only=True)
     if pool.local_only:
         stay_inside()
     if pool.run:
         await check_sandbox()
-    usable, wanted = make_tools(tools), make_schema(schema)
+    usable, wanted = make_tools(request.tools), make_schema(request.schema)
     if wanted is not None:
         wanted.check_run(pool, with_tools=bool(usable))
-    pictures = tuple(map(data_url, images if isinstance(images, list | tuple) else [images]))
+    pictures = data_urls(request.images)
     specs = expand(pool.members)
     names = labels(specs)
     trusted = _anchor(pool, names, specs)
     judge_specs = tuple(filter(None, (pool.judge or specs[trusted], pool.second_judge)))
     targets = [resolve(spec) for spec in (*specs, *judge_specs)]
-    there = {answer.member: answer for answer in given}
+    there = {answer.member: answer for answer in request.given}
     asked = [t for t, name in zip(targets, names, strict=False) if _is_asked(pool, name, there)]
     _check_privacy(pool, [*asked, *targets[len(specs) :]])  # before anything is looked up
     embedding = None
@@ -126,7 +121,7 @@ async def make_plan(
         )
     in_parts = pool.mode == "merge" and judge.info.form == "compact" and not (usable or wanted)
     parts = split(prompt) if in_parts else ()
-    if any(len(answer.parts) != len(parts) for answer in given):
+    if any(len(answer.parts) != len(parts) for answer in request.given):
         parts = ()
     plan = Plan(
         prompt=prompt,

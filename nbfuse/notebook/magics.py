@@ -18,6 +18,7 @@ from traitlets import Bool, Enum, Float, Int, TraitError, Unicode
 from nbfuse.api import stream, stream_again
 from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
 from nbfuse.core.pool import MODES
+from nbfuse.core.request import Request
 from nbfuse.core.types import FusionResult
 from nbfuse.notebook import completion
 from nbfuse.notebook.commands import run_command
@@ -120,7 +121,8 @@ class Fuse(Magics):
         if options.dry_run:
             from nbfuse.fusion.plan import make_plan
 
-            print(report.plan_text(runner.run(make_plan(prompt, pool, tools, images, (), schema))))
+            asked = Request(prompt, pool, tools, images, schema=schema)
+            print(report.plan_text(runner.run(make_plan(asked))))
             return None
         if reason != "as asked" and not self._pool_named and not options.quiet:
             self._pool_named = True

@@ -25,6 +25,7 @@ from nbfuse.core.clean import clean
 from nbfuse.core.errors import NbfuseError, NoAnswerError
 from nbfuse.core.events import RunFinished
 from nbfuse.core.pool import MODES, Pool, expand, make_pool, pool_settings
+from nbfuse.core.request import Request
 from nbfuse.core.types import Answer
 from nbfuse.fusion import engine
 from nbfuse.models import listed
@@ -207,7 +208,7 @@ class PoolWidget(Grafted):
         )
         answer, said = None, "it said nothing"
         try:
-            async with aclosing(engine.stream(TEST, alone)) as events:
+            async with aclosing(engine.stream(Request(TEST, alone))) as events:
                 async for event in events:
                     if isinstance(event, RunFinished):
                         answer = event.result.answers[0]

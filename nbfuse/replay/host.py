@@ -10,13 +10,12 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.measured import Measured
-from nbfuse.core.pool import Pool
-from nbfuse.core.types import Answer
+from nbfuse.core.request import Request
 from nbfuse.core.virtual import VirtualLoop
 from nbfuse.fusion import engine
 from nbfuse.providers.recording import Moment
@@ -28,14 +27,10 @@ _Engine = Callable[[Playing, asyncio.Event, asyncio.Queue[str]], AsyncGenerator[
 
 async def replayed(
     source: Source,
-    prompt: str,
-    pool: Pool,
+    request: Request,
     stop: asyncio.Event | None = None,
     skip: asyncio.Queue[str] | None = None,
-    tools: Sequence[object] = (),
-    images: Sequence[object] = (),
-    given: Sequence[Answer] = (),
-    schema: object = None,
+    *,
     measured: Measured | None = None,
     entropy: int | None = None,
 ) -> AsyncGenerator[Event]:
@@ -44,24 +39,19 @@ async def replayed(
     `measured` and `entropy` are for a source that does not know those of the run. Raises
     `ReplayError` where it does not hold that run, and what `engine.stream` raises.
     """
-    take = source.begin(asked_of(prompt, pool, tools, images, given))
+    take = source.begin(asked_of(request))
 
     def begin(
         playing: Playing, stop: asyncio.Event, skip: asyncio.Queue[str]
     ) -> AsyncGenerator[Event]:
         return engine.stream(
-            prompt,
-            pool,
+            request,
             stop,
             skip,
-            tools,
-            images,
-            given,
-            take.measured or measured,
-            entropy if take.entropy is None else take.entropy,
-            playing.resolve,
-            playing.player.look if playing.player is not None else None,
-            schema,
+            measured=take.measured or measured,
+            entropy=entropy if take.entropy is None else take.entropy,
+            resolve=playing.resolve,
+            look=playing.player.look if playing.player is not None else None,
         )
 
     stage = _Stage(take, begin, real=source.speed == "original")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import msgspec
 from nbfuse._version import __version__
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.measured import Measured
-from nbfuse.core.pool import Pool
+from nbfuse.core.request import Request
 from nbfuse.core.stamp import new_name, now
-from nbfuse.core.types import Answer, FusionResult
+from nbfuse.core.types import FusionResult
 from nbfuse.fusion import engine
 from nbfuse.providers.record import Recorder
 from nbfuse.providers.recording import Began, Ended, Skipped
@@ -26,14 +26,10 @@ from nbfuse.replay.source import asked_of
 
 async def recorded_into(
     path: str | Path,
-    prompt: str,
-    pool: Pool,
+    request: Request,
     stop: asyncio.Event | None = None,
     skip: asyncio.Queue[str] | None = None,
-    tools: Sequence[object] = (),
-    images: Sequence[object] = (),
-    given: Sequence[Answer] = (),
-    schema: object = None,
+    *,
     measured: Measured | None = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of a run that is appended to the recording at `path`.
@@ -43,7 +39,7 @@ async def recorded_into(
     """
     began = Began(
         run=new_name(),
-        asked=asked_of(prompt, pool, tools, images, given),
+        asked=asked_of(request),
         entropy=secrets.randbits(63),
         measured=measured or Measured(),
         started_at=now(),
@@ -51,18 +47,13 @@ async def recorded_into(
     )
     recorder = Recorder(Path(path).expanduser(), began)
     events = engine.stream(
-        prompt,
-        pool,
+        request,
         stop,
         _Skips(skip or asyncio.Queue(), recorder),
-        tools,
-        images,
-        given,
-        began.measured,
-        began.entropy,
-        lambda spec: recorder.listened(resolve(spec)),
-        recorder.look,
-        schema,
+        measured=began.measured,
+        entropy=began.entropy,
+        resolve=lambda spec: recorder.listened(resolve(spec)),
+        look=recorder.look,
     )
     async with aclosing(events):
         async for event in events:

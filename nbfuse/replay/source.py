@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from nbfuse.core.measured import Measured
-from nbfuse.core.pictures import data_url
+from nbfuse.core.pictures import data_urls
 from nbfuse.core.pool import Pool, expand, pool_settings
-from nbfuse.core.types import Answer, FusionResult
+from nbfuse.core.request import Request
+from nbfuse.core.types import FusionResult
 from nbfuse.fusion.plan import checked
 from nbfuse.fusion.tools import make_tools
 from nbfuse.providers.recording import Asked, Moment, digest
@@ -67,20 +68,14 @@ class Source(Protocol):
         ...
 
 
-def asked_of(
-    prompt: str,
-    pool: Pool,
-    tools: Sequence[object] = (),
-    images: Sequence[object] = (),
-    given: Sequence[Answer] = (),
-) -> Asked:
+def asked_of(request: Request) -> Asked:
     """What identifies a run; raises `PromptError` or `ConfigError` as the run itself would."""
+    pool = request.pool
     settings = pool_settings(pool) | {"members": list(expand(pool.members))}
-    pictures = map(data_url, images if isinstance(images, list | tuple) else [images])
     return Asked(
-        prompt=checked(prompt),
+        prompt=checked(request.prompt),
         settings=settings,
-        images=tuple(map(digest, pictures)),
-        tools=tuple(tool.name for tool in make_tools(tools)),
-        given=tuple(f"{answer.member} {digest(answer.text)}" for answer in given),
+        images=tuple(map(digest, data_urls(request.images))),
+        tools=tuple(tool.name for tool in make_tools(request.tools)),
+        given=tuple(f"{answer.member} {digest(answer.text)}" for answer in request.given),
     )

@@ -15,6 +15,7 @@ import recorded
 import nbfuse
 from nbfuse import Evaluation, FusionResult
 from nbfuse.core.events import RunFinished
+from nbfuse.core.request import Request
 from nbfuse.evaluation import biases
 from nbfuse.evaluation.results import ANCHORED_VOTE, FUSED, GUARDED, PoolReport
 from nbfuse.evaluation.statistics import Difference, paired
@@ -247,7 +248,8 @@ def test_runs_are_guarded_by_what_was_measured_on_other_questions() -> None:
 
     async def run(row: dict[str, object]) -> FusionResult:
         pool = msgspec.structs.replace(table.pool, quorum=len(MIXED.columns))
-        events = replayed(table, str(row["question"]), pool, measured=known.measured())
+        asked = Request(str(row["question"]), pool)
+        events = replayed(table, asked, measured=known.measured())
         return [event async for event in events if isinstance(event, RunFinished)][-1].result
 
     async def runs() -> list[FusionResult]:

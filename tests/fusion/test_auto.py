@@ -108,11 +108,12 @@ def test_answers_that_are_given_are_taken_in_their_turn(server: LookAlike) -> No
 def test_the_estimate_is_from_two_to_all(server: LookAlike) -> None:
     import asyncio
 
+    from nbfuse.core.request import Request
     from nbfuse.fusion.plan import make_plan
 
     price = {"prompt": "0", "completion": "0.00001"}
     names = [*"abcd", "judge"]
     server.listed = [{"id": f"v/{name}", "pricing": price} for name in names]
-    plan = asyncio.run(make_plan("How many?", auto(*"abcd", max_tokens=100)))
+    plan = asyncio.run(make_plan(Request("How many?", auto(*"abcd", max_tokens=100))))
     assert plan.price.low == 2 * 100 * Decimal("0.00001")
     assert plan.price.high == (4 * 100 + 4 * 600) * Decimal("0.00001")

@@ -9,6 +9,7 @@ from asking import pool, run
 from lookalike import Fail, LookAlike, Say, letter_of, verdict, wanted
 
 from nbfuse.core import events
+from nbfuse.core.request import Request
 from nbfuse.fusion import engine
 
 KEEP = {"errors_found": [], "decision": "keep", "answer": "", "what_would_change_my_mind": ""}
@@ -237,7 +238,8 @@ def test_rounds_are_events(server: LookAlike) -> None:
     debaters(server, a=debater("41", change("42", "41")), b=debater("42"))
 
     async def watch() -> list[events.Event]:
-        return [event async for event in engine.stream("q?", pool("a", "b", **settings()))]
+        asked = Request("q?", pool("a", "b", **settings()))
+        return [event async for event in engine.stream(asked)]
 
     seen = asyncio.run(watch())
     rounds = [e for e in seen if isinstance(e, events.RoundStarted | events.RoundFinished)]

@@ -15,6 +15,7 @@ from lookalike import Fail, LookAlike, Say, letter_of, verdict, wanted
 from nbfuse import FusionResult, NoAnswerError, Pool
 from nbfuse.core.errors import ConfigError, PrivacyError
 from nbfuse.core.events import RunFinished
+from nbfuse.core.request import Request
 from nbfuse.fusion import engine
 
 MODES = ["best-of", "merge", "debate"]
@@ -270,7 +271,8 @@ def test_what_had_arrived_is_there_after_a_stop(server: LookAlike, mode: str) ->
 
     async def stopped() -> FusionResult:
         stop = asyncio.Event()
-        async for event in engine.stream(QUESTION, pool("a", "b", mode=mode, anchor="b"), stop):
+        asked = Request(QUESTION, pool("a", "b", mode=mode, anchor="b"))
+        async for event in engine.stream(asked, stop):
             if type(event).__name__ == "JudgeStarted":
                 stop.set()
             if isinstance(event, RunFinished):

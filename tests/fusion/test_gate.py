@@ -17,6 +17,7 @@ from nbfuse.core.call import Call, Chunk
 from nbfuse.core.errors import ProviderUnavailableError
 from nbfuse.core.events import RunFinished
 from nbfuse.core.measured import Measured, Share
+from nbfuse.core.request import Request
 from nbfuse.fusion import engine
 from nbfuse.providers.protocol import ModelInfo
 from nbfuse.providers.registry import Target
@@ -155,7 +156,8 @@ def case(seed: int, measured: Measured | None = None) -> Case:
         def resolve(spec: str) -> Target:
             return Target(spec, provider, spec.removeprefix("x:"))
 
-        events = engine.stream("Tides?", pool, entropy=seed, measured=measured, resolve=resolve)
+        asked = Request("Tides?", pool)
+        events = engine.stream(asked, entropy=seed, measured=measured, resolve=resolve)
         return [e async for e in events if isinstance(e, RunFinished)][-1].result
 
     return Case(provider, said, asyncio.run(last()))

@@ -13,11 +13,13 @@ from typing import Literal
 
 import pydantic
 import pytest
+from asking import run
 from lookalike import Fail, LookAlike, Say
 
 from nbfuse import FusionResult, NoAnswerError, Pool, from_json, fuse, promote, rejudge, to_json
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.measured import Measured, Share
+from nbfuse.core.request import Request
 from nbfuse.core.types import Answer
 from nbfuse.fusion import engine
 from nbfuse.fusion.appeals import TAKEN_OUT
@@ -232,14 +234,8 @@ def test_a_weighty_member_alone_settles_no_field(server: LookAlike) -> None:
             "openrouter:v/c": Share(55, 100),
         }
     )
-
-    async def last() -> FusionResult:
-        asked = engine.stream(QUESTION, pool("a", "b", "c"), measured=measured, schema=City)
-        async for event in asked:
-            result = getattr(event, "result", None)
-        return result
-
-    assert by_field(asyncio.run(last()))["/founded"] == (-750, "judge", ("b", "c"))
+    result = run(pool("a", "b", "c"), QUESTION, measured, schema=City)
+    assert by_field(result)["/founded"] == (-750, "judge", ("b", "c"))
 
 
 def test_enough_whole_answers_spare_the_others(server: LookAlike) -> None:
@@ -685,7 +681,8 @@ def test_what_has_come_before_a_stop_is_kept(server: LookAlike) -> None:
     async def stopped() -> FusionResult:
         stop = asyncio.Event()
         heard = set()
-        async for event in engine.stream(QUESTION, pool("a", "b"), stop=stop, schema=City):
+        asked = Request(QUESTION, pool("a", "b"), schema=City)
+        async for event in engine.stream(asked, stop):
             heard.add((type(event).__name__, getattr(event, "member", "")))
             if {("MemberFinished", "a"), ("MemberDelta", "b")} <= heard:
                 stop.set()
@@ -702,13 +699,7 @@ def test_answers_given_before_that_do_not_obey_are_left_out(server: LookAlike) -
         Answer(member="a", spec="openrouter:v/a", text="Rome is old."),
         Answer(member="b", spec="openrouter:v/b", text=json.dumps(ROME)),
     ]
-
-    async def last() -> FusionResult:
-        async for event in engine.stream(QUESTION, pool("a", "b"), given=given, schema=City):
-            result = getattr(event, "result", None)
-        return result
-
-    assert asyncio.run(last()).value == City(**ROME)
+    assert run(pool("a", "b"), QUESTION, given=given, schema=City).value == City(**ROME)
 
 
 # --- on this machine --------------------------------------------------------------------------

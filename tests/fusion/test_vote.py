@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 
+import asking
 import pytest
 from lookalike import LookAlike, Say, letter_of, verdict
 
 from nbfuse import Pool, fuse
 from nbfuse.core.errors import ConfigError
-from nbfuse.core.events import RunFinished
 from nbfuse.core.measured import Measured, Record, Share
 from nbfuse.core.types import FusionResult
-from nbfuse.fusion import engine
 from nbfuse.options import Parser, add_run_options, cell_line, pool_of
 
 CODE = "Here it is:\n```python\n{}\n```\n"
@@ -34,13 +33,7 @@ def run(pool: Pool, prompt: str = "Write it.", **more: object) -> FusionResult:
 
 
 def known(pool: Pool, measured: Measured, prompt: str = "How much?") -> FusionResult:
-    async def last() -> FusionResult:
-        async for event in engine.stream(prompt, pool, measured=measured):
-            if isinstance(event, RunFinished):
-                return event.result
-        raise AssertionError("no end")
-
-    return asyncio.run(last())
+    return asking.run(pool, prompt, measured)
 
 
 # --- code -------------------------------------------------------------------------------------
