@@ -33,7 +33,7 @@ class Say:
     drop_after: int | None = None
     error_after: tuple[int, dict] | None = None
     done: bool = True
-    letters: dict[str, float] | None = None  # P of each letter where a verdict names the best
+    letters: dict[str, float] | None = None  # P of each letter where a judge names one
 
 
 @dataclass
@@ -195,8 +195,8 @@ class LookAlike:
             text = word if i == 0 else f" {word}"
             chunk = {"id": "gen", "model": model, "provider": "Test", "choices": [_choice(text)]}
             if say.letters is not None:
-                is_best = i > 0 and words[i - 1].endswith('"best":')
-                chunk["choices"][0]["logprobs"] = _logprobs(text, say.letters if is_best else None)
+                chosen = i > 0 and re.search(r'"(best|field_\d+)":$', words[i - 1])
+                chunk["choices"][0]["logprobs"] = _logprobs(text, say.letters if chosen else None)
             _event(writer, f"data: {json.dumps(chunk)}\n\n")
             if say.gap_s:
                 await writer.drain()

@@ -39,7 +39,7 @@ def _members(pool: Pool, case: Case, anchor: str) -> int:
     arrived = sorted(case.answers, key=lambda answer: answer.seconds)
     for here in range(most, count):
         found = compare(arrived[:here], pool.answer, anchor, case.question.text)
-        if found is not None and found.kind != "text" and len(found.groups[0]) >= most:
+        if found is not None and found.countable and len(found.groups[0]) >= most:
             return count - here
     return 0
 

@@ -87,7 +87,7 @@ def countable(case: Case, kind: AnswerKind | None) -> bool:
     """Whether a run could do without its judge: what its members said can be compared."""
     usable = [answer for answer in case.answers if answer.usable]
     found = compare(usable, kind, "", case.question.text) if usable else None
-    return found is not None and found.kind != "text"
+    return found is not None and found.countable
 
 
 def fold_of(question: Question, seed: int) -> int:

@@ -27,6 +27,11 @@ class Agreement(NamedTuple):
     weights: tuple[float, ...] = ()
 
     @property
+    def countable(self) -> bool:
+        """Whether groups can be counted: free texts that mean the same are not found to agree."""
+        return self.kind != "text"
+
+    @property
     def unanimous(self) -> bool:
         """Whether everybody says the same."""
         return len(self.groups) == 1
@@ -130,7 +135,7 @@ def is_enough(
     members (a single one never decides, whatever it weighs), or `everybody`.
     """
     group = found.groups[0]
-    if everybody or found.kind == "text":  # free texts are alike only where all are
+    if everybody or not found.countable:  # free texts are alike only where all are
         return len(group) >= max(2, least) and set(group) >= set(electorate)
     share = _sum(electorate, group)
     return len(group) >= max(2, least) and 2 * share > _sum(electorate, electorate)

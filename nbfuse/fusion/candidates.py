@@ -1,8 +1,8 @@
 """What a judge gets to see of the answers: anonymous, shuffled, fenced, without dress.
 
 Candidates are data and may hold instructions; each stands between fences with a random tag that it
-can't know. Headings, bullets and emphasis are taken off, since judges are swayed by style more than
-by anything else (arXiv:2604.23178).
+can't know. Headings, their emoji and emphasis are taken off, and bullets made plain, since judges
+are swayed by style more than by anything else (arXiv:2604.23178).
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from nbfuse.core.types import Answer
 from nbfuse.fusion.appeals import without_appeals
 
 _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
-# Only what is surely dress: one "#" may be a comment, "**" between letters a power.
+# Only what is surely dress: one "#" may be a comment, "**" between letters a power, "- " YAML.
+_EMOJI = r"[\u2600-\u27bf\u2b50-\u2b55\U0001f000-\U0001faff]\ufe0f?"
+_BULLET = re.compile(r"^([ \t]*)[•◦‣▪●]", re.MULTILINE)
 _DRESS = re.compile(
-    r"^#{2,6}[ \t]+|(?<![\w*])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*])", re.MULTILINE
+    rf"^#{{2,6}}[ \t]+(?:{_EMOJI}[ \t]*)*"
+    r"|(?<![\w*])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*])",
+    re.MULTILINE,
 )
 _INTRODUCTION = re.compile(r"^\s*As an AI(?: (?:language )?model| assistant)?, ")
 
@@ -125,7 +129,10 @@ def request(question: str, ballot: Ballot) -> str:
 
 
 def undress(text: str) -> str:
-    """`text` without headings, emphasis and an introduction of who speaks; code stays as it is."""
+    """`text` without marks of style and an introduction of who speaks; code stays as it is."""
     pieces = _CODE.split(_INTRODUCTION.sub("", text.strip()))
-    pieces[::2] = [_DRESS.sub(lambda found: found[1] or "", piece) for piece in pieces[::2]]
+    pieces[::2] = [
+        _BULLET.sub(r"\1-", _DRESS.sub(lambda found: found[1] or "", piece))
+        for piece in pieces[::2]
+    ]
     return "".join(pieces).strip()

@@ -24,7 +24,7 @@ def grounded(run: Run, verdict: Verdict, answers: Sequence[Answer]) -> Verdict:
     if len(voters) < 2:
         return verdict
     found = compared(run, voters)
-    if found is None or found.kind == "text" or run.plan.parts:
+    if found is None or not found.countable or run.plan.parts:
         return verdict
     support = tuple(len(group) for group in found.groups)
     verdict = msgspec.structs.replace(verdict, support=support)

@@ -129,7 +129,7 @@ class Dispatch:
         if plan.pool.mode not in ("best-of", "auto"):
             return 0
         found = compared(self._run, list(self._ended.values()))
-        if found is None or found.kind == "text":
+        if found is None or not found.countable:
             return 0
         unasked = [plan.members[place].label for place in self._waiting]
         voters = voting(weights(self._run), unasked)

@@ -49,7 +49,7 @@ def fall_back(run: Run, those: Sequence[Candidate], why: str) -> tuple[Verdict, 
         member, how = fields.nearest, "it is nearest to what most say in each field"
     elif reliable := _most_reliable(weigh, voters):
         member, how = reliable, "its member was right most often"
-    elif middle is not None and (found is None or found.kind == "text"):
+    elif middle is not None and (found is None or not found.countable):
         member, how = middle.member, "it is most like the others" + ", by embedding" * embedded
     elif anchor in voters:
         member, how = anchor, "it is the anchor"

@@ -73,8 +73,9 @@ async def decide(
         )
         return same, candidates[0]
     judge = run.plan.judge
-    if distrust := _distrust(run, said):
-        return await without_judge(run, said, distrust)
+    # where nothing can be counted, a poor judge is better than none
+    if (why := distrusted(run)) and alike(run, [one.text for one in said]) is not None:
+        return await without_judge(run, said, why)
     try:
         match judge.info.form:
             case "full":
@@ -88,13 +89,11 @@ async def decide(
         return await without_judge(run, said, f"The judge failed ({error.message})")
 
 
-def _distrust(run: Run, said: Sequence[Candidate]) -> str:
+def distrusted(run: Run) -> str:
     """Why the judge is not asked: on the user's own disputed questions a vote was about as good."""
     record = run.measured.judges.get(run.plan.judge.spec)
     if record is None or record.asked < ENOUGH or record.clearly_better:
         return ""
-    if alike(run, [one.text for one in said]) is None:
-        return ""  # where nothing can be counted, a poor judge is better than none
     return (
         f"{run.plan.judge.label} was not asked: on {record.asked} disputed questions of yours it "
         f"was right on {record.right}, and a vote on {record.vote_right}."

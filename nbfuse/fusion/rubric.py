@@ -1,23 +1,20 @@
 """Asks a judge once: all candidates in one order, under a rubric, and how sure it is of the first.
 
-Rationale comes before marks, and marks before the verdict. Where the judge's provider gives
-log-probabilities, what counts is their whole distribution over the letters and not the one that was
-sampled (the mean of a judge's distribution beats its mode: arXiv:2503.03064).
+Rationale comes before marks, and marks before the verdict.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from nbfuse.core.call import Call, Chunk, Message, TokenLogprob
-from nbfuse.core.types import Answer, Score
+from nbfuse.core.call import Call, Message
+from nbfuse.core.types import Score
 from nbfuse.fusion.candidates import Ballot, Candidate, request
+from nbfuse.fusion.letters import Listener
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.replies import ask_json, schema_of
 from nbfuse.fusion.run import Run
@@ -33,8 +30,6 @@ errors before you give marks. Reply with a JSON object of this form and nothing 
 "runner_up": "B", "margin": "clear|slight|none", "none_acceptable": false}, \
 "reason": "at most 60 words"}"""
 
-TOP_LOGPROBS = 20  # the most that OpenAI's servers give
-_BEST = re.compile(r'"best"\s*:\s*"')
 _Marks = Annotated[int, msgspec.Meta(ge=0, le=4)]
 
 
@@ -120,19 +115,11 @@ async def read_ballot(run: Run, judge: Member, ballot: Ballot, task: str) -> Rea
         messages=(Message("system", SYSTEM), Message("user", request(run.plan.prompt, ballot))),
         temperature=0.0,
         schema=schema_of(Ruling),
-        top_logprobs=TOP_LOGPROBS if "top_logprobs" in judge.info.parameters else None,
     )
-    tokens: list[TokenLogprob] = []
-
-    def heard(chunk: Chunk) -> None:
-        tokens.extend(chunk.logprobs)
-
-    async def ask(call: Call) -> Answer:
-        tokens.clear()  # those of a reply that could not be used
-        return await run.ask(judge, task, call, heard)
-
-    ruling = await ask_json(ask, call, Ruling, partial(_check, ballot))
-    return Reading(ballot, ruling, letter_shares(tokens, ballot.letters, ruling.verdict.best))
+    listener = Listener(run, judge, task)
+    ruling = await ask_json(listener.ask, call, Ruling, partial(_check, ballot))
+    shares = listener.shares("best", ballot.letters, ruling.verdict.best)
+    return Reading(ballot, ruling, shares)
 
 
 def _check(ballot: Ballot, ruling: Ruling) -> None:
@@ -140,28 +127,3 @@ def _check(ballot: Ballot, ruling: Ruling) -> None:
     ballot.check([*marked, ruling.verdict.best])
     if len(set(marked)) < len(marked):
         raise ValueError("it gives marks to one candidate twice")
-
-
-def letter_shares(
-    tokens: Sequence[TokenLogprob], letters: Sequence[str], chosen: str
-) -> dict[str, float] | None:
-    """P(letter is best) over `letters`, from the token that says which; None where none tells.
-
-    The letter may share its token with the quotation mark before or after it.
-    """
-    text = "".join(token.token for token in tokens)
-    places = [found.end() for found in _BEST.finditer(text)]
-    if not places or not text.startswith(chosen, places[-1]):
-        return None
-    reached = 0
-    for token in tokens:
-        reached += len(token.token)
-        if reached > places[-1]:
-            break
-    mass = dict.fromkeys(letters, 0.0)
-    for alternative, logprob in token.top:
-        letter = alternative.strip().strip('"').strip()
-        if letter in mass:
-            mass[letter] += math.exp(logprob)
-    total = sum(mass.values())
-    return {letter: one / total for letter, one in mass.items()} if total > 0 else None

@@ -14,6 +14,7 @@ from typing import Any
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.pool import Pool
 from nbfuse.core.shapes import Model, is_model, remember
+from nbfuse.fusion.coercion import as_read
 from nbfuse.fusion.fields import read_json, write_json
 from nbfuse.fusion.strict import MOST_STEPS, at_root, check_references, referred, strict, takes_null
 
@@ -63,16 +64,17 @@ class Schema:
         """The object in a JSON text once it is known to obey, numbers exact.
 
         What was left out, or was null where nothing else says that it is, has its default if it has
-        one. Raises `ValueError` with what is wrong.
+        one; what the model reads as something else ("5" as 5) is that. Raises `ValueError` with
+        what is wrong.
         """
         try:
             value = self._completed(read_json(text), self._root)
             if not isinstance(value, dict):
                 raise ValueError("it is no JSON object")
             self.check(value)
+            return value if self.model is None else as_read(self.model, value)
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
-        return value
 
     def check(self, value: object) -> None:
         """Raise `ValueError` where `value` does not obey, in a line."""

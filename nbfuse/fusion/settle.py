@@ -1,7 +1,8 @@
 """Asks the judge which value is right in each disputed field: one question, in two opposite orders.
 
 It sees the request, what is settled, and for each field the distinct values under letters; not who
-gave them, nor how many. A field is decided where it says the same in both orders.
+gave them, nor how many. A field is decided where one value leads over both orders: it is said in
+both, or likelier by the probabilities of the letters where those are known.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from nbfuse.core.call import Call, Message
 from nbfuse.fusion.appeals import without_appeals
 from nbfuse.fusion.candidates import Ballot, Candidate, undress
 from nbfuse.fusion.fields import write_json
+from nbfuse.fusion.judge import SLIGHT_LEAD
+from nbfuse.fusion.letters import Listener
 from nbfuse.fusion.orders import in_both_orders
 from nbfuse.fusion.plan import Member
 from nbfuse.fusion.price import VERDICT
@@ -54,7 +57,8 @@ class Settled(NamedTuple):
     """What the judge says: by pointer the number of an option, for fields on which it is firm.
 
     `asked_twice` counts the fields on which it was heard in both orders, `flips` those of them on
-    which these differ; `reason` is its own, and `seed` made the order.
+    which these differ; `reason` is its own, empty where it gave none for what is `chosen`; `seed`
+    made the order.
     """
 
     chosen: Mapping[str, int]
@@ -65,8 +69,15 @@ class Settled(NamedTuple):
 
 
 class _Reply(NamedTuple):
+    """In `shares`, by pointer, how probable the judge finds each option, by its number."""
+
     reason: str
-    chosen: Mapping[str, int]
+    shares: Mapping[str, Mapping[int, float]]
+
+    def first(self, pointer: str) -> int:
+        """The option that it puts first."""
+        shares = self.shares[pointer]
+        return max(shares, key=shares.__getitem__)
 
 
 def option(value: object, question: str, left_out: bool = False) -> Option:
@@ -88,14 +99,23 @@ async def settle(run: Run, disputes: Sequence[Dispute], settled: object) -> Sett
         "fields",
         lambda judge, order, task: _ask(run, judge, order, settled, task),
     )
-    firm = {
-        pointer: number
-        for pointer, number in replies[0].chosen.items()
-        if all(reply.chosen[pointer] == number for reply in replies)
+    pointers = [one.pointer for one in disputes]
+    found = {
+        pointer: _leading([reply.shares[pointer] for reply in replies]) for pointer in pointers
     }
-    flips = len(disputes) - len(firm)
+    firm = {pointer: number for pointer, number in found.items() if number is not None}
+    flips = sum(len({reply.first(pointer) for reply in replies}) > 1 for pointer in pointers)
     asked_twice = len(disputes) if len(replies) > 1 else 0
-    return Settled(firm, asked_twice, flips, replies[0].reason, seed)
+    reasons = (r.reason for r in replies if all(r.first(p) == n for p, n in firm.items()))
+    return Settled(firm, asked_twice, flips, next(reasons, "") if firm else "", seed)
+
+
+def _leading(readings: Sequence[Mapping[int, float]]) -> int | None:
+    """The option that leads over all readings; None where none does by enough."""
+    shares = {n: sum(one.get(n, 0.0) for one in readings) for one in readings for n in one}
+    best, *others = sorted(shares, key=lambda number: -shares[number])
+    lead = shares[best] - (shares[others[0]] if others else 0.0)
+    return best if lead >= SLIGHT_LEAD * len(readings) else None
 
 
 # a field with its options in one order; each with the number that it has in every order
@@ -144,12 +164,13 @@ async def _ask(run: Run, judge: Member, orders: _Order, settled: object, task: s
             if reply.get(name) not in known:
                 raise ValueError(f"{name} is {reply.get(name)!r}, not one of {', '.join(known)}")
 
-    reply = await ask_json(lambda call: run.ask(judge, task, call), call, dict[str, Any], check)
-    chosen = {
-        one.pointer: options[known.index(reply[name])][0]
-        for name, known, (one, options) in zip(names, letters, orders, strict=True)
-    }
-    return _Reply(_in_words(str(reply.get("reason", "")), orders, letters), chosen)
+    listener = Listener(run, judge, task)
+    reply = await ask_json(listener.ask, call, dict[str, Any], check)
+    shares = {}
+    for name, known, (one, options) in zip(names, letters, orders, strict=True):
+        said = listener.shares(name, known, reply[name]) or {reply[name]: 1.0}
+        shares[one.pointer] = {options[known.index(le)][0]: share for le, share in said.items()}
+    return _Reply(_in_words(str(reply.get("reason", "")), orders, letters), shares)
 
 
 def _in_words(reason: str, orders: _Order, letters: Sequence[tuple[str, ...]]) -> str:

@@ -61,7 +61,7 @@ async def run_code(run: Run, answer: Answer) -> None:
 def kind_of(run: Run, texts: Sequence[str]) -> AnswerKind | None:
     """As what these texts are compared; None where they can't be."""
     found = _unnamed(run, texts, run.plan.pool.answer)
-    return None if found is None or found.kind == "text" else found.kind
+    return found.kind if found is not None and found.countable else None
 
 
 def alike(run: Run, texts: Sequence[str], kind: AnswerKind | None = None) -> list[list[int]] | None:
@@ -71,7 +71,7 @@ def alike(run: Run, texts: Sequence[str], kind: AnswerKind | None = None) -> lis
     says, or as they look).
     """
     found = _unnamed(run, texts, kind or run.plan.pool.answer)
-    if found is None or found.kind == "text":
+    if found is None or not found.countable:
         return None
     return [[int(one) for one in group] for group in found.groups]
 

@@ -17,7 +17,7 @@ from nbfuse.core.measured import Measured, Record, Share
 from nbfuse.core.types import Answer
 from nbfuse.fusion.appeals import TAKEN_OUT, find_appeal, without_appeals
 from nbfuse.fusion.candidates import candidates, shuffled
-from nbfuse.fusion.rubric import letter_shares
+from nbfuse.fusion.letters import letter_shares
 
 CITIES = {"a": "Rome", "b": "It is Paris", "c": "Lyon, I would say"}
 
@@ -258,7 +258,7 @@ def tokens(*pieces: object) -> list[TokenLogprob]:
 def test_the_share_of_each_letter_is_read_where_the_verdict_says_it(
     said: list[TokenLogprob], shares: dict | None
 ) -> None:
-    found = letter_shares(said, ("A", "B"), "B")
+    found = letter_shares(said, "best", ("A", "B"), "B")
     assert found == (pytest.approx(shares, abs=1e-3) if shares else None)
 
 

@@ -809,8 +809,8 @@ def test_the_judge_sees_code_as_it_was_written(code: str) -> None:
 
 
 def test_the_judge_does_not_see_dress() -> None:
-    text = "As an AI language model, I say:\n## Title\nIt is **very** good."
-    assert undress(text) == "I say:\nTitle\nIt is very good."
+    text = "As an AI language model, I say:\n## 🚀 Title\nIt is **very** good:\n • fast"
+    assert undress(text) == "I say:\nTitle\nIt is very good:\n - fast"
 
 
 def test_a_debater_that_stalls_leaves_the_judge_its_time(server: LookAlike) -> None:

@@ -18,7 +18,7 @@ from lookalike import Fail, LookAlike, Say
 
 from nbfuse import FusionResult, NoAnswerError, Pool, from_json, fuse, promote, rejudge, to_json
 from nbfuse.core.errors import ConfigError
-from nbfuse.core.measured import Measured, Share
+from nbfuse.core.measured import Measured, Record, Share
 from nbfuse.core.request import Request
 from nbfuse.core.types import Answer
 from nbfuse.fusion import engine
@@ -210,6 +210,65 @@ def test_of_two_judges_each_reads_one_order(server: LookAlike) -> None:
     assert (
         list(questions(one)["field_1"].values()) == list(questions(other)["field_1"].values())[::-1]
     )
+
+
+def test_a_judge_that_flips_gives_no_reason_for_what_it_did_not_decide(server: LookAlike) -> None:
+    say(server, a=ROME, b={**ROME, "founded": -750})
+    server.models["v/judge"] = always_a
+    reason = ask("a", "b").verdict.reason
+    assert "is right" not in reason
+    assert "chose otherwise in the other order for 1" in reason
+
+
+def test_the_mean_over_the_judges_distribution_settles_a_field(server: LookAlike) -> None:
+    say(server, a=ROME, b={**ROME, "founded": -750})
+    server.listed = [
+        {"id": "v/judge", "supported_parameters": ["logprobs", "top_logprobs", "response_format"]}
+    ]
+    firsts = iter([0.9, 0.4])  # sure of -750 in one order, and slightly against it in the other
+
+    def judge(body: dict) -> Say:
+        share = next(firsts)
+        mine = next(le for le, text in questions(body)["field_1"].items() if text == "-750")
+        letters = {le: share if le == mine else 1 - share for le in "AB"}
+        best = max(letters, key=letters.__getitem__)
+        return Say(json.dumps({"reason": "so", "field_1": best}), letters=letters)
+
+    server.models["v/judge"] = judge
+    result = ask("a", "b")
+    assert by_field(result)["/founded"] == (-750, "judge", ("b",))
+    assert result.verdict.flips == 1
+
+
+def test_a_judge_that_has_not_earned_its_place_settles_no_field(server: LookAlike) -> None:
+    say(server, a=ROME, b={**ROME, "founded": -750})
+    record = {"openrouter:v/judge": Record(right=30, vote_right=45, asked=100)}
+    result = run(pool("a", "b"), QUESTION, Measured(judges=record), schema=City)
+    assert by_field(result)["/founded"] == (-753, "anchor", ("a",))
+    assert not server.asked("v/judge")
+    assert any("was right on 30, and a vote on 45" in note for note in result.notes)
+
+
+class Bill(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(populate_by_name=True)
+
+    day: datetime.date = pydantic.Field(alias="date")
+    count: int
+    price: Decimal
+
+
+def test_what_the_model_reads_as_one_value_is_not_disputed(server: LookAlike) -> None:
+    say(
+        server,
+        a={"date": "2024-05-01", "count": 5, "price": 1.5},
+        b={"date": "2024-05-01T00:00:00", "count": "5", "price": "1.50"},
+        c={"day": "2024-05-01", "count": 5.0, "price": "1.5"},
+    )
+    result = ask("a", "b", "c", schema=Bill)
+    assert {one.decided_by for one in result.fields} == {"agreement"}
+    assert {one.members for one in result.fields} == {("a", "b", "c")}
+    assert result.value == Bill(date=datetime.date(2024, 5, 1), count=5, price=Decimal("1.5"))
+    assert not server.asked("v/judge")
 
 
 def test_texts_that_all_differ_are_taken_verbatim(server: LookAlike) -> None:
@@ -508,6 +567,21 @@ def test_fields_that_do_not_go_together_give_way_to_the_nearest_whole_answer(
     assert "whole answer" in {one.decided_by for one in result.fields}
     assert by_field(result)["/name"] == ("x", "agreement", ("a", "c", "d"))
     assert result.verdict.decided_by == "fallback"
+
+
+def test_what_most_agree_on_gives_way_last(server: LookAlike) -> None:
+    say(
+        server,
+        a={"first": 5, "last": 9, "name": "x"},
+        b={"first": 5, "last": 8, "name": "y"},
+        c={"first": 1, "last": 3, "name": "x"},
+    )
+    server.models["v/judge"] = Fail(403, {"message": "no"})
+    result = ask("a", "b", "c", schema=Span, anchor="c")  # whose 3 is before the 5 of most
+    assert result.value == Span(first=5, last=9, name="x")
+    assert by_field(result)["/first"] == (5, "agreement", ("a", "b"))
+    assert by_field(result)["/last"] == (9, "whole answer", ("a",))
+    assert any("where most do not agree, a's values were taken" in note for note in result.notes)
 
 
 def test_the_strict_form_requires_all_and_loses_nothing() -> None:

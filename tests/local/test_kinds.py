@@ -28,7 +28,7 @@ from nbfuse import FusionResult, Pool, fuse
 from nbfuse.core import errors
 from nbfuse.core.call import Call, Chunk, Message
 from nbfuse.doctor import examine
-from nbfuse.fusion.rubric import letter_shares
+from nbfuse.fusion.letters import letter_shares
 from nbfuse.fusion.tools import call_schema, make_tools
 from nbfuse.local.answer import answer
 from nbfuse.local.catalog import catalog, check_file, find, from_file
@@ -145,7 +145,7 @@ def test_how_sure_a_judge_is_can_be_read_under_a_schema(kind: Kind) -> None:
     )
     said = json.loads("".join(chunk.text for chunk in asked))["best"]
     tokens = [token for chunk in asked for token in chunk.logprobs]
-    shares = letter_shares(tokens, ("A", "B"), said)
+    shares = letter_shares(tokens, "best", ("A", "B"), said)
     assert shares is not None
     assert sum(shares.values()) == pytest.approx(1)
     assert 0 < shares["A"] < 1  # a distribution, and not the letter that was sampled

@@ -7,7 +7,7 @@ has to obey the schema as a whole; where it does not, the nearest member's whole
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from nbfuse.core.errors import ModelError
@@ -15,6 +15,7 @@ from nbfuse.core.events import JudgeFailed
 from nbfuse.core.shapes import FieldDecision, FieldSupport
 from nbfuse.core.types import Answer, Confidence, DecidedBy, Verdict
 from nbfuse.fusion.fields import nested, same_as, write_json
+from nbfuse.fusion.judge import distrusted
 from nbfuse.fusion.modes.outcome import Outcome
 from nbfuse.fusion.objects import (
     MISSING,
@@ -89,6 +90,9 @@ async def _judged(run: Run, disputes: Sequence[Dispute], settled: object) -> Set
             "anchor's value in a tie."
         )
         return None
+    if why := distrusted(run):
+        run.notes.append(f"{why} The most votes decide, and the anchor's value in a tie.")
+        return None
     try:
         return await settle(run, those, settled)
     except ModelError as error:
@@ -121,28 +125,50 @@ def _valid(
     chosen: dict[str, _Choice],
     anchor: str,
 ) -> tuple[object, dict[str, _Choice]]:
-    """The object of the chosen fields, else the whole answer that is nearest to it."""
+    """The object of the chosen fields, else with those of a whole answer that is near to it.
+
+    What most agree on gives way last: first a member's values stand in for the other fields alone.
+    """
     value = _whole(chosen)
+    if not (why := _complaint(schema, value)):
+        return value, chosen
+
+    def near(member: str) -> tuple[int, int, bool]:
+        by = [c.by for c in chosen.values() if member in c.group.members]
+        return by.count("agreement"), len(by), member == anchor
+
+    def with_values_of(member: str, kept: Collection[FieldDecision]) -> dict[str, _Choice]:
+        mixed = {}
+        for pointer, choice in chosen.items():
+            own = next(group for group in groups[pointer] if member in group.members)
+            stays = choice.by in kept or own is choice.group
+            mixed[pointer] = choice if stays else _Choice(own, "whole answer")
+        return mixed
+
+    nearest = sorted(objects, key=near, reverse=True)
+    firm: tuple[FieldDecision, ...] = ("agreement", "judge")
+    for kept in (firm, firm[:1]):
+        for member in nearest:
+            mixed = with_values_of(member, kept)
+            if not _complaint(schema, _whole(mixed)):
+                run.notes.append(
+                    f"The fields do not go together ({why}): where most do not agree, {member}'s "
+                    "values were taken."
+                )
+                return _whole(mixed), mixed
+    run.notes.append(
+        f"The fields do not go together ({why}): {nearest[0]}'s whole answer was taken, which is "
+        "nearest to them."
+    )
+    return objects[nearest[0]], with_values_of(nearest[0], ())
+
+
+def _complaint(schema: Schema, value: object) -> str:
     try:
         schema.check(value)
     except ValueError as error:
-        why = str(error).rstrip(".")
-    else:
-        return value, chosen
-
-    def near(member: str) -> tuple[int, bool]:
-        return sum(member in c.group.members for c in chosen.values()), member == anchor
-
-    nearest = max(objects, key=near)
-    run.notes.append(
-        f"The fields do not go together ({why}): {nearest}'s whole answer was taken, which is "
-        "nearest to them."
-    )
-    whole = {}
-    for pointer, choice in chosen.items():
-        own = next(group for group in groups[pointer] if nearest in group.members)
-        whole[pointer] = choice if own is choice.group else _Choice(own, "whole answer")
-    return objects[nearest], whole
+        return str(error).rstrip(".")
+    return ""
 
 
 def _support(pointer: str, choice: _Choice, groups: Sequence[Group], of: int) -> FieldSupport:
@@ -181,6 +207,8 @@ def _verdict(
     reason = f"Of {len(fields)} field{'s' * (len(fields) != 1)} {counts}."
     if settled is not None and settled.reason:
         reason += f" {run.plan.judge.label}: {settled.reason}"
+    if settled is not None and settled.flips:
+        reason += f" {run.plan.judge.label} chose otherwise in the other order for {settled.flips}."
     return Verdict(
         decided_by=decided,
         best=best,
