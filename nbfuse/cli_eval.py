@@ -14,6 +14,7 @@ from nbfuse.core.pool import ANSWER_KINDS, MODES, Pool
 from nbfuse.core.types import to_json
 from nbfuse.evaluation.evaluate import evaluate
 from nbfuse.options import pool_of
+from nbfuse.replay import Table, from_table
 
 OK, INTERRUPTED = 0, 130
 UNSAID = {"quorum": None, "deadline": None, "seed": None}  # options of a run, but not of this
@@ -32,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens", type=int, metavar="N", help="limit of each answer")
     add("--temperature", type=float, metavar="T", help="0 is the most likely answer, 1 is free")
     add("--local-only", action="store_const", const=True, help="let nothing leave this machine")
+    add("--replay", metavar="TABLE", help="answers from a table instead: a column for each model")
     add("--grade", metavar="MODULE:FUNCTION", help="marks an answer: grade(answer, row)")
     add("--out", metavar="JOURNAL", help="keep each answer here; the same command then goes on")
     add("--concurrency", type=int, default=4, metavar="N", help="questions at once (default: 4)")
@@ -43,13 +45,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print the report; raises what `evaluate` raises."""
     grade = _grader(options.grade) if options.grade else None
+    table = from_table(options.replay, judge=options.judge) if options.replay else None
     made = evaluate(
         options.file,
-        _pools(options),
+        _pools(options, table),
         grade=grade,
         out=options.out,
         concurrency=options.concurrency,
         budget=options.budget,
+        replay=table,
     )
     try:
         found = asyncio.run(made)
@@ -63,9 +67,11 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def _pools(options: argparse.Namespace) -> list[Pool]:
+def _pools(options: argparse.Namespace, table: Table | None) -> list[Pool]:
     names: list[str | None] = list(options.pool) or [None]
-    return [pool_of(argparse.Namespace(**vars(options) | {"pool": name}))[0] for name in names]
+    recorded = table.pool if table is not None else None
+    each = [argparse.Namespace(**vars(options) | {"pool": name}) for name in names]
+    return [pool_of(one, recorded=recorded)[0] for one in each]
 
 
 def _grader(name: str) -> Callable[[str, Mapping[str, object]], object]:

@@ -77,10 +77,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add("--schema", metavar="X", help="answers obey it: a file of a JSON schema; in a cell a model")
     add("--local-only", action="store_const", const=True, help="let nothing leave this machine")
     add("--seed", type=int, metavar="N", help="makes sampling and shuffling repeatable")
+    add_tape_options(parser)
+    add("--dry-run", action="store_true", help="say who would be asked and the price; ask nobody")
+
+
+def add_tape_options(parser: argparse.ArgumentParser) -> None:
+    """Add what keeps all that models say, or answers from what is kept."""
+    add = parser.add_argument
     add("--record", metavar="FILE", help="append all that models say to this file")
     add("--replay", metavar="FILE", help="answer from such a file: no key, no network, no cost")
     add("--replay-speed", choices=SPEEDS, metavar="SPEED", help="full (default) or original")
-    add("--dry-run", action="store_true", help="say who would be asked and the price; ask nobody")
 
 
 def add_history_options(parser: argparse.ArgumentParser) -> None:

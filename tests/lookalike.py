@@ -33,6 +33,7 @@ class Say:
     drop_after: int | None = None
     error_after: tuple[int, dict] | None = None
     done: bool = True
+    refuses: bool = False  # says it as a refusal
     letters: dict[str, float] | None = None  # P of each letter where a judge names one
 
 
@@ -193,7 +194,8 @@ class LookAlike:
                 writer.write(b"0\r\n\r\n")
                 return True
             text = word if i == 0 else f" {word}"
-            chunk = {"id": "gen", "model": model, "provider": "Test", "choices": [_choice(text)]}
+            choice = _choice(text, key="refusal" if say.refuses else "content")
+            chunk = {"id": "gen", "model": model, "provider": "Test", "choices": [choice]}
             if say.letters is not None:
                 chosen = i > 0 and re.search(r'"(best|field_\d+)":$', words[i - 1])
                 chunk["choices"][0]["logprobs"] = _logprobs(text, say.letters if chosen else None)
@@ -218,8 +220,8 @@ class LookAlike:
         return True
 
 
-def _choice(text: str, finish: str | None = None) -> dict:
-    return {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+def _choice(text: str, finish: str | None = None, key: str = "content") -> dict:
+    return {"index": 0, "delta": {key: text}, "finish_reason": finish}
 
 
 def _logprobs(text: str, letters: dict[str, float] | None) -> dict:

@@ -62,7 +62,8 @@ class Draft:
             self._reasoning.append(chunk.reasoning)
             if self._first_token_s is None:
                 self._first_token_s = self._clock() - self._begun
-        self._finish = chunk.finish or self._finish
+        if self._finish != "content_filter":  # which a refusal has, before the end of its text
+            self._finish = chunk.finish or self._finish
         self._generation_id = chunk.generation_id or self._generation_id
         self._model = chunk.model or self._model
         self._provider = chunk.provider or self._provider

@@ -25,7 +25,7 @@ from nbfuse.notebook.commands import run_command
 from nbfuse.notebook.interpolate import interpolate
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.session import Session
-from nbfuse.options import HelpShown, Parser, add_run_options, pool_of, tape_of
+from nbfuse.options import HelpShown, Parser, add_run_options, add_tape_options, pool_of, tape_of
 
 
 def parser() -> Parser:
@@ -141,6 +141,7 @@ class Fuse(Magics):
         own.add_argument("--mode", metavar="MODE", help=", ".join(MODES))
         own.add_argument("--retry", action="store_true", help="ask those again that had failed")
         own.add_argument("-o", "--out", metavar="NAME", help="a variable for the result")
+        add_tape_options(own)
         try:
             options = own.parse_args(words)
         except HelpShown:
@@ -154,7 +155,8 @@ class Fuse(Magics):
             raise ConfigError("There is no last result yet.", "Name a run of %fuse history.")
         asked = {"judge": options.judge, "mode": options.mode}
         settings = {name: value for name, value in asked.items() if value is not None}
-        events = functools.partial(stream_again, earlier, settings, retry=options.retry)
+        further = {"retry": options.retry, **tape_of(options)}
+        events = functools.partial(stream_again, earlier, settings, **further)
         return self.session.run(events, _variable(options.out), quiet=False)
 
     def _picture(self, name: str) -> object:

@@ -24,7 +24,7 @@ from nbfuse.config import load_pool, pools
 from nbfuse.core.clean import clean
 from nbfuse.core.errors import NbfuseError, NoAnswerError
 from nbfuse.core.events import RunFinished
-from nbfuse.core.pool import MODES, Pool, expand, make_pool, pool_settings
+from nbfuse.core.pool import ANSWER_KINDS, MODES, Pool, expand, make_pool, pool_settings
 from nbfuse.core.request import Request
 from nbfuse.core.types import Answer
 from nbfuse.fusion import engine
@@ -71,7 +71,13 @@ class PoolWidget(Grafted):
         self._rates: dict[str, float] = {}  # tokens a second, as tests have measured them
         self._tasks: dict[str, asyncio.Task[None]] = {}
         super().__init__(
-            pool=choose(pool, {}), told={"modes": list(MODES), "tested": {}, "error": ""}
+            pool=choose(pool, {}),
+            told={
+                "modes": list(MODES),
+                "kinds": list(ANSWER_KINDS),
+                "tested": {},
+                "error": "",
+            },
         )
         self.on_msg(lambda _me, content, _buffers: self._hear(content))
         self._later("models", self._find_models())
@@ -184,8 +190,8 @@ class PoolWidget(Grafted):
         )
 
     async def _test(self) -> None:
-        judge = () if self.pool.judge is None else (self.pool.judge,)
-        specs = list(dict.fromkeys((*expand(self.pool.members), *judge)))
+        judges = filter(None, (self.pool.judge, self.pool.second_judge))
+        specs = list(dict.fromkeys((*expand(self.pool.members), *judges)))
         asking = {"says": "asking …", "failed": False}
         self._tell(tested=dict.fromkeys(specs, asking), notice="Asking each member …")
         answers = await asyncio.gather(*map(self._ask, specs))

@@ -122,6 +122,7 @@ def to_chunk(payload: Payload, generation_id: str | None) -> Chunk:
     if payload.choices:
         choice = payload.choices[0]
         index = choice.index or 0
+        finish = choice.finish_reason
         delta = choice.delta or choice.message
         if delta is not None:
             content = delta.content
@@ -129,7 +130,8 @@ def to_chunk(payload: Payload, generation_id: str | None) -> Chunk:
                 content = "".join(part.text for part in content)
             text = content or delta.refusal or ""
             reasoning = delta.reasoning or delta.reasoning_content or ""
-        finish = choice.finish_reason
+            if delta.refusal:  # a stop follows, as if this were an answer
+                finish = "content_filter"
         if choice.logprobs is not None and choice.logprobs.content:
             logprobs = tuple(map(_token, choice.logprobs.content))
     return Chunk(

@@ -62,7 +62,7 @@ def test_a_pool_is_put_together_by_keyboard_and_mouse(
     view.get_by_role("button", name="Remove local:tiny-calc").click()
     expect(view.locator(".nbf-members li")).to_have_count(2)
     view.get_by_label("Mode", exact=True).select_option("best-of")
-    view.get_by_label("Judge").fill("openrouter:v/judge")
+    view.get_by_label("Judge", exact=True).fill("openrouter:v/judge")
     view.get_by_label("Quorum").fill("2")
     keys.press("Tab")
     expect(view.locator(".nbf-estimate")).to_contain_text(re.compile(r"costs \$0\.\d+ to \$0\.\d+"))
@@ -132,6 +132,28 @@ def test_a_change_in_python_breaks_off_no_word_and_no_click(opened: Opened, mode
     page.wait_for_timeout(300)
     page.mouse.up()
     assert members(view) == ["local:tiny-calc", "openrouter:v/north"]
+
+
+def test_what_secures_a_fusion_can_be_chosen_too(opened: Opened, models: dict) -> None:
+    notebook = opened(
+        WIDGET,
+        "p = w.pool\nprint(p.second_judge, p.answer, p.check, p.run)",
+        "print(p.mode, p.local_first, p.embedding)",
+    )
+    notebook.run(1)
+    view = notebook.view(1)
+    view.get_by_label("Judge", exact=True).fill("openrouter:v/judge")
+    view.get_by_label("Second judge").fill("openrouter:v/north")
+    view.get_by_label("Embedding model").fill("local:ministral-3b")
+    view.get_by_label("Compare answers as").select_option("number")
+    view.get_by_label("judge even an answer").check()
+    view.get_by_label("run Python code").check()
+    expect(view.get_by_label("local members are asked first")).to_be_disabled()
+    view.get_by_label("Mode", exact=True).select_option("auto")
+    view.get_by_label("local members are asked first").check()
+    notebook.page.wait_for_timeout(500)
+    expect(notebook.run(2)).to_contain_text("openrouter:v/north number True True")
+    expect(notebook.run(3)).to_contain_text("auto True local:ministral-3b")
 
 
 def test_what_can_not_be_a_pool_is_said_and_changes_nothing(opened: Opened, models: dict) -> None:

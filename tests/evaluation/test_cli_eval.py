@@ -47,6 +47,17 @@ def test_the_tiny_pool_on_twenty_sums(tmp_path: Path) -> None:
     assert len(told["questions"]) == 20
 
 
+def test_answers_that_are_in_the_table_are_evaluated_without_asking(tmp_path: Path) -> None:
+    rows = [f"What is {i} + 1?,{i + 1},{i + 1},{i},{i + 1}" for i in range(20)]
+    table = tmp_path / "answers.csv"
+    table.write_text("\n".join(["question,reference,one,two,three", *rows]))
+    done = nbfuse(str(table), "--replay", str(table), "--answer", "number")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Pool table (best-of): one, two, three")
+    assert re.search(r"^two +0\.0 %", done.stdout, re.MULTILINE)
+    assert "use one alone" in done.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -284,3 +284,13 @@ def test_what_had_arrived_is_there_after_a_stop(server: LookAlike, mode: str) ->
     assert (result.text, result.verdict.decided_by) == ("It is Paris", "stopped")
     assert {answer.text for answer in result.answers} == {"It is Rome", "It is Paris"}
     assert server.quiet()
+
+
+def test_a_refusal_has_no_vote_and_is_marked(server: LookAlike) -> None:
+    no = Say("I can't help with that.", refuses=True)
+    cities(server, a=no, b=no, c="It is Paris.")
+    server.models["v/judge"] = DOWN
+    result = run(pool("a", "b", "c"))
+    assert (result.text, result.verdict.decided_by) == ("It is Paris.", "fallback")
+    assert result["a"].status == "cut off"
+    assert result["a"].text == "I can't help with that."

@@ -357,6 +357,12 @@ def test_the_last_answers_are_judged_again_by_another(live: Kernel, server: Look
     assert len(server.asked("v/a")) == 1
     live.run("%fuse rejudge -o named " + live.value("r.run")[:8])
     assert live.value("named.text") == "Rome"
+    live.run("%fuse rejudge -j openrouter:v/other --record judged.jsonl -o kept")
+    asked = len(server.asked("v/other"))
+    live.run("%fuse rejudge -j openrouter:v/other --replay judged.jsonl -o replayed")
+    assert live.value("[kept.text, replayed.text]") == ["Paris", "Paris"]
+    assert len(server.asked("v/other")) == asked
+    live.run("import os; os.remove('judged.jsonl')")
     (shown,) = live.run("%fuse promote a")["outputs"]
     assert "Paris" in shown["data"]["text/html"]
     assert live.value("_.text") == "Paris"

@@ -9,6 +9,18 @@ const FIELDS = [
   ["temperature", "Temperature", "float", "the model's own"],
   ["max_tokens", "Longest answer, tokens", "int", "the model's own"],
 ];
+const MODELS = [
+  // name, label, what stands for "not set"
+  ["judge", "Judge", "the first member"],
+  ["second_judge", "Second judge", "none"],
+  ["embedding", "Embedding model", "none"],
+];
+const CHECKS = [
+  ["local_only", "nothing leaves this machine"],
+  ["local_first", "local members are asked first (mode auto)"],
+  ["check", "judge even an answer that is alone"],
+  ["run", "run Python code in answers, confined"],
+];
 const MODE_HELP = {
   "best-of": "the best answer, word for word",
   merge: "one answer written from all",
@@ -100,10 +112,20 @@ class PoolView {
       return h("label", { class: "nbf-field" }, h("span", {}, label), input, ...more);
     };
     this.known = h("datalist", { id: `${this.id}judges` });
-    this.judge = h("input", { type: "text", list: this.known.id, spellcheck: "false", placeholder: "the first member" });
-    this.judge.addEventListener("change", () => this.set({ judge: this.judge.value.trim() || null }));
+    this.named = Object.fromEntries(
+      MODELS.map(([name, , placeholder]) => {
+        const input = h("input", { type: "text", list: this.known.id, spellcheck: "false", placeholder });
+        input.addEventListener("change", () => this.set({ [name]: input.value.trim() || null }));
+        return [name, input];
+      }),
+    );
     this.mode = h("select", {});
-    this.mode.addEventListener("change", () => this.set({ mode: this.mode.value }));
+    this.mode.addEventListener("change", () => {
+      const { value } = this.mode;
+      this.set({ mode: value, ...(value === "auto" ? {} : { local_first: false }) });
+    });
+    this.answer = h("select", {});
+    this.answer.addEventListener("change", () => this.set({ answer: this.answer.value || null }));
     this.modeHelp = h("small", { class: "nbf-small" });
     this.anchor = h("select", {});
     this.anchor.addEventListener("change", () => this.set({ anchor: this.anchor.value || null }));
@@ -116,18 +138,24 @@ class PoolView {
     );
     this.system = h("textarea", { rows: 2, placeholder: "none" });
     this.system.addEventListener("change", () => this.set({ system: this.system.value.trim() || null }));
-    this.localOnly = h("input", { type: "checkbox" });
-    this.localOnly.addEventListener("change", () => this.set({ local_only: this.localOnly.checked }));
+    this.checks = Object.fromEntries(
+      CHECKS.map(([name]) => {
+        const box = h("input", { type: "checkbox" });
+        box.addEventListener("change", () => this.set({ [name]: box.checked }));
+        return [name, box];
+      }),
+    );
     return h(
       "div",
       { class: "nbf-right" },
       h("h4", {}, "Fusing"),
       field("Mode", this.mode), h("div", { class: "nbf-field" }, h("span"), this.modeHelp),
-      field("Judge", this.judge, this.known),
+      ...MODELS.map(([name, label]) => field(label, this.named[name])), this.known,
+      field("Compare answers as", this.answer),
       field("Trusted most", this.anchor),
       ...FIELDS.map(([name, label]) => field(label, this.inputs[name])),
       field("System prompt", this.system),
-      h("label", { class: "nbf-check" }, this.localOnly, " nothing leaves this machine"),
+      ...CHECKS.map(([name, label]) => h("label", { class: "nbf-check" }, this.checks[name], ` ${label}`)),
     );
   }
 
@@ -157,11 +185,15 @@ class PoolView {
       if (document.activeElement !== input) input.value = value ?? "";
     };
     show(this.name, settings.name);
-    show(this.judge, settings.judge);
-    this.judge.title = settings.judge ?? "";
+    for (const [name] of MODELS) {
+      show(this.named[name], settings[name]);
+      this.named[name].title = settings[name] ?? "";
+    }
     show(this.system, settings.system);
     for (const [name] of FIELDS) show(this.inputs[name], name === "deadline_s" && settings[name] === 300 ? "" : settings[name]);
-    this.localOnly.checked = Boolean(settings.local_only);
+    for (const [name] of CHECKS) this.checks[name].checked = Boolean(settings[name]);
+    this.checks.local_first.disabled = settings.mode !== "auto" && !settings.local_first;
+    options(this.answer, ["", ...(told.kinds ?? [])], settings.answer ?? "", "what they look like");
     options(this.mode, told.modes ?? [], settings.mode);
     this.modeHelp.textContent = MODE_HELP[settings.mode] ?? "";
     options(this.anchor, ["", ...new Set(settings.members)], settings.anchor ?? "", "the first member");
