@@ -154,10 +154,6 @@ def test_how_sure_a_judge_is_can_be_read_under_a_schema(kind: Kind) -> None:
 @pytest.mark.timeout(240)  # MLX's build for the CPU writes some four tokens a second
 def test_arguments_are_obeyed_whatever_their_types(kind: Kind) -> None:
     tools = make_tools([book])
-    said = say(SMALL, "Book it.", schema=call_schema(tools), temperature=0.0, max_tokens=400)
-    wanted = json.loads(said)["call"]
-    if wanted["tool"] == "book":
-        tools[0].check(wanted["arguments"])
     only = {"$defs": call_schema(tools)["$defs"], "$ref": "#/$defs/book"}
     arguments = json.loads(say(SMALL, "Book it.", schema=only, temperature=0.0, max_tokens=400))
     values = tools[0].values(arguments)

