@@ -188,7 +188,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
     if near:
-        return f"Did you mean {' or '.join(near)}?"
+        named = (f"“{name}”" if " " in name else name for name in near)  # questions, for instance
+        return f"Did you mean {' or '.join(named)}?"
     return f"Known: {', '.join(names)}." if names else ""
 
 

@@ -234,7 +234,7 @@ def test_a_question_that_is_not_there_is_said() -> None:
     table = from_table(ROWS)
     with pytest.raises(ReplayError, match="'capital of Spain\\?' is not in the table") as caught:
         ask(table, "capital of Spain?")
-    assert "capital of France?" in caught.value.hint
+    assert "“capital of France?”" in caught.value.hint
     with pytest.raises(ConfigError, match="The table has no 'huge'"):
         ask(table, "2 + 2?", Pool(members=("table:huge",)))
     with pytest.raises(ConfigError, match="list can't be replayed"):
