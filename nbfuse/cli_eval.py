@@ -33,7 +33,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens", type=int, metavar="N", help="limit of each answer")
     add("--temperature", type=float, metavar="T", help="0 is the most likely answer, 1 is free")
     add("--local-only", action="store_const", const=True, help="let nothing leave this machine")
-    add("--replay", metavar="TABLE", help="answers from a table instead: a column for each model")
+    add("--replay", metavar="TABLE", help="answers from a table instead: a column for each model,")
+    add("--verdicts", metavar="COLUMN", help="and one with the model that a judge preferred")
     add("--grade", metavar="MODULE:FUNCTION", help="marks an answer: grade(answer, row)")
     add("--out", metavar="JOURNAL", help="keep each answer here; the same command then goes on")
     add("--concurrency", type=int, default=4, metavar="N", help="questions at once (default: 4)")
@@ -45,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print the report; raises what `evaluate` raises."""
     grade = _grader(options.grade) if options.grade else None
-    table = from_table(options.replay, judge=options.judge) if options.replay else None
+    table = _table(options)
     made = evaluate(
         options.file,
         _pools(options, table),
@@ -70,8 +71,26 @@ def run(options: argparse.Namespace) -> int:
 def _pools(options: argparse.Namespace, table: Table | None) -> list[Pool]:
     names: list[str | None] = list(options.pool) or [None]
     recorded = table.pool if table is not None else None
+    if table is not None and options.models:  # its columns may be called by their own names
+        columns = ",".join(options.models).split(",")
+        named = ",".join(f"table:{one.strip().removeprefix('table:')}" for one in columns)
+        options = argparse.Namespace(**vars(options) | {"models": [named]})
     each = [argparse.Namespace(**vars(options) | {"pool": name}) for name in names]
     return [pool_of(one, recorded=recorded)[0] for one in each]
+
+
+def _table(options: argparse.Namespace) -> Table | None:
+    """What answers instead of models; raises `ConfigError`."""
+    if options.replay is None:
+        if options.verdicts is not None:
+            raise ConfigError("--verdicts belongs to --replay.", "Write both.")
+        return None
+    if options.pool:
+        raise ConfigError(
+            "--replay answers from its table alone, and a pool has other members.",
+            "Choose its columns by -m, or leave out --pool.",
+        )
+    return from_table(options.replay, judge=options.judge, verdicts=options.verdicts)
 
 
 def _grader(name: str) -> Callable[[str, Mapping[str, object]], object]:
@@ -90,6 +109,7 @@ def _grader(name: str) -> Callable[[str, Mapping[str, object]], object]:
     grade: object = getattr(found, function, None)
     if not callable(grade):
         raise ConfigError(
-            f"--grade: {module} has no function {function!r}.", did_you_mean(function, vars(found))
+            f"--grade: {module} has no function {function!r}.",
+            did_you_mean(function, [name for name in vars(found) if not name.startswith("_")]),
         )
     return grade

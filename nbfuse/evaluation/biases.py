@@ -31,8 +31,13 @@ def find(cases: Sequence[Case]) -> tuple[Bias, ...]:
 
 
 def verdict_texts(result: FusionResult) -> list[str]:
-    """The replies in which a judge was to name a letter."""
-    return [call.text for call in result.judging if call.task.startswith(("verdict", "top two"))]
+    """The replies in which a judge was to name a letter; a call that failed has none."""
+    return [
+        call.text
+        for call in result.judging
+        if call.task.startswith(("verdict", "top two"))
+        and (call.failure is None or call.failure.kind == "BadResponseError")
+    ]
 
 
 def _choice(reply: str) -> tuple[str, int] | None:

@@ -75,6 +75,7 @@ async def evaluate(
         Path(out) if out is not None else None,
         [one.question for one in asked],
         {panel.name: panel.pool for panel in panels},
+        replay.digest if replay is not None else "",
     )
     try:
         with shown(progress) as step:
@@ -104,6 +105,11 @@ async def _panels(
     for pool in chosen:
         name = pool.name or "pool"
         number = sum(panel.name.split(" #")[0] == name for panel in panels)
+        if table is not None and (strangers := table.strangers(pool)):
+            raise ConfigError(
+                f"Pool {name} asks {', '.join(strangers)}, which the table has no answers of.",
+                f"Its models are {', '.join(table.pool.members)}.",
+            )
         if table is None:
             plan = await make_plan(Request(longest, pool))
         else:

@@ -70,7 +70,7 @@ def check_references(asked: Sequence[Asked], pools_answer: AnswerKind | None) ->
         kind = kind_of(question, pools_answer)
         if not _is_right(question.reference, question, kind):
             raise ConfigError(
-                f"Question {question.id}: its reference {question.reference!r} is no {kind}.",
+                f"{question.called}: its reference {question.reference!r} is no {kind}.",
                 "Mend it, give it another kind, or give a grading function.",
             )
 

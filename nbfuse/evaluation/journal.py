@@ -30,10 +30,14 @@ MENDABLE = frozenset(
 
 
 class _Head(msgspec.Struct, frozen=True, tag="evaluation"):
-    """What is evaluated: questions as id and hash of the text, pools as name and settings."""
+    """What is evaluated: questions as id and hash of the text, pools as name and settings.
+
+    `table` is a hash of the answers, where they come from a table.
+    """
 
     questions: dict[str, str]
     pools: dict[str, dict[str, object]]
+    table: str = ""
     schema: int = 1
 
 
@@ -71,13 +75,17 @@ def is_mendable(answer: Answer) -> bool:
 class Journal:
     """What was answered (by question and voice) and fused (by question and pool).
 
-    Kept in the file at `path`, or in memory alone (None). Raises `ConfigError` where the file can't
-    be opened, is no journal, or is that of another evaluation; `LedgerError` where it can't be
-    written any more.
+    Kept in the file at `path`, or in memory alone (None); `table` is a hash of the table that
+    answers, if one does. Raises `ConfigError` where the file can't be opened, is no journal, or is
+    that of another evaluation; `LedgerError` where it can't be written any more.
     """
 
     def __init__(
-        self, path: Path | None, questions: Sequence[Question], pools: Mapping[str, Pool]
+        self,
+        path: Path | None,
+        questions: Sequence[Question],
+        pools: Mapping[str, Pool],
+        table: str = "",
     ) -> None:
         self.path = path
         self.answers: dict[tuple[str, str], Answer] = {}
@@ -86,6 +94,7 @@ class Journal:
         head = _Head(
             {question.id: digest(question.text) for question in questions},
             {name: _settings(pool) for name, pool in pools.items()},
+            table,
         )
         if path is None:
             return
@@ -149,6 +158,8 @@ class Journal:
                     again.add(found.question)
                 case _Said():
                     self.answers[found.question, found.voice] = found.answer
+                case _Fused() if any(map(is_mendable, found.result.judging)):
+                    self.results.pop((found.question, found.pool), None)
                 case _Fused():
                     self.results[found.question, found.pool] = found.result
         for key, result in list(self.results.items()):
@@ -175,6 +186,8 @@ class Journal:
             if names:
                 some = ", ".join(names[:MOST_NAMED]) + (" …" if len(names) > MOST_NAMED else "")
                 told.append(f"{len(names)} question{'s' * (len(names) != 1)} {what} ({some})")
+        if found.table != wanted.table:
+            told.append("its answers are those of another table")
         if told:
             what = "; ".join(dict.fromkeys(told))
             raise ConfigError(f"{self.path} is of another evaluation: {what}.", ANOTHER)

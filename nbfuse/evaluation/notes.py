@@ -71,5 +71,29 @@ def failure_notes(pool: str, runs: Mapping[str, Run]) -> list[str]:
     return notes
 
 
+def unheard(result: FusionResult) -> Answer | None:
+    """The call that tells why a judge was not heard: it could not be asked, or broke off."""
+    lost = [call for call in result.judging if _is_lost(call)]
+    return lost[0] if lost and len(lost) == len(result.judging) else None
+
+
+def _is_lost(call: Answer) -> bool:
+    """Whether nothing came of a call for a reason that is not what was said."""
+    return call.failure is not None and call.failure.kind != "BadResponseError"
+
+
+def judge_notes(pool: str, runs: Mapping[str, Run]) -> list[str]:
+    """Where the judge of a pool was not heard, and why; `runs` are by question."""
+    asked = [run.result for run in runs.values() if run.result.judging]
+    lost = [call for result in asked if (call := unheard(result)) is not None]
+    if not lost:
+        return []
+    message = lost[0].failure.message if lost[0].failure else ""
+    return [
+        f"{lost[0].member} (judge of pool {pool}) was not heard on {len(lost)} of the {len(asked)} "
+        f"questions that it was asked, which were fused without it: {message}"
+    ]
+
+
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (" …" if len(names) > MOST_NAMED else "")

@@ -30,6 +30,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     reference: str = ""
     kind: AnswerKind | None = None
 
+    @property
+    def called(self) -> str:
+        """What it is called to the user, who may have given it no id."""
+        return f"{self.text[:60]!r}" if self.id == digest(self.text) else f"Question {self.id}"
+
 
 class Asked(NamedTuple):
     """A question, and the row that it stood in, which a grader gets to see."""

@@ -11,6 +11,7 @@ from nbfuse.evaluation import biases
 from nbfuse.evaluation.arms import Choices
 from nbfuse.evaluation.asking import Panel
 from nbfuse.evaluation.grading import RIGHT
+from nbfuse.evaluation.notes import unheard
 from nbfuse.evaluation.results import BEST_SINGLE, FUSED, GUARDED, Arm, Outcome, PoolReport
 from nbfuse.evaluation.savings import class_of, spared
 from nbfuse.evaluation.statistics import LEVEL, Difference, paired, percentile, wilson
@@ -58,9 +59,21 @@ def pool_report(
         asked_twice=sum(verdict.asked_twice for verdict in verdicts),
         biases=biases.find(cases),
         measured=_measured(panel, cases, choices, marks[GUARDED]),
-        sentence=sentence(
-            arms, choices.overall, out_of_fold, panel.name if among > 1 else "", among
-        ),
+        sentence=_unheard(panel, cases, among)
+        or sentence(arms, choices.overall, out_of_fold, panel.name if among > 1 else "", among),
+    )
+
+
+def _unheard(panel: Panel, cases: Sequence[Case], among: int) -> str:
+    """What is said in place of a verdict where the judge was hardly heard."""
+    asked = [case.result for case in cases if case.result.judging]
+    lost = sum(unheard(result) is not None for result in asked)
+    if 2 * lost <= len(asked):
+        return ""
+    named = f"fusion with {panel.name}" if among > 1 else "fusion"
+    return (
+        f"No verdict on {named}: the judge {panel.plan.judge.label} was not heard on {lost} of the "
+        f"{len(asked)} questions that it was asked"
     )
 
 

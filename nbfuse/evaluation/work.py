@@ -13,7 +13,14 @@ from nbfuse.evaluation.arms import Choices, choose, outcomes, samples, ungraded
 from nbfuse.evaluation.asking import Asking, Panel
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.grading import Marks
-from nbfuse.evaluation.notes import ONE_ANSWER, Run, budget_notes, failure_notes, grader_notes
+from nbfuse.evaluation.notes import (
+    ONE_ANSWER,
+    Run,
+    budget_notes,
+    failure_notes,
+    grader_notes,
+    judge_notes,
+)
 from nbfuse.evaluation.progress import Step
 from nbfuse.evaluation.questions import Asked, Question
 from nbfuse.evaluation.results import Outcome, PoolReport
@@ -114,6 +121,7 @@ class Work:
         notes += grader_notes(troubles, begun)
         for panel in self._panels:
             notes += failure_notes(panel.name, self._runs_of(panel))
+            notes += judge_notes(panel.name, self._runs_of(panel))
         return notes
 
     async def _ask(self, question: Question) -> None:

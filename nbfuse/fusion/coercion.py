@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from nbfuse.core.shapes import Model
-from nbfuse.fusion.fields import write_json
+from nbfuse.fusion.fields import same_as, write_json
 
 
 def as_read(model: Model, value: dict[str, Any]) -> dict[str, Any]:
@@ -21,8 +21,9 @@ def as_read(model: Model, value: dict[str, Any]) -> dict[str, Any]:
     """
     whole: Any = model.model_validate_json(write_json(value))
     try:
-        own = whole.model_dump(by_alias=True, exclude_unset=True)
-        plain = whole.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        # a round trip leaves out what the model computes
+        how = {"by_alias": True, "exclude_unset": True, "round_trip": True}
+        own, plain = whole.model_dump(**how), whole.model_dump(mode="json", **how)
         normal = _normal(value, own, plain)
         same = bool(model.model_validate_json(write_json(normal)) == whole)
     except Exception:  # a serializer of the user's own may do anything
@@ -39,6 +40,8 @@ def _normal(said: Any, own: Any, plain: Any) -> Any:
     if isinstance(plain, list) and isinstance(own, list | tuple):
         listed = said if isinstance(said, list) and len(said) == len(plain) else [None] * len(plain)
         return [_normal(*three) for three in zip(listed, own, plain, strict=True)]
+    if isinstance(plain, list):  # a set: its order is chance's
+        return sorted(plain, key=same_as)
     if type(own) in (int, float, Decimal):
         exact = isinstance(said, int | Decimal) and not isinstance(said, bool)
         return said if exact and float(said) == float(own) else own

@@ -48,6 +48,7 @@ def vote(run: Run, objects: Objects, anchor: str) -> Fused:
         missing = fused.support[pointer].missing
         if parent and _may_lack(objects, parent, missing, weigh):
             torn.append(parent)
+    torn += _emptied(fused, weigh)
     if torn:
         fused = fuse_fields(objects, anchor, weigh, closed=torn)
     lonely = [
@@ -57,6 +58,23 @@ def vote(run: Run, objects: Objects, anchor: str) -> Fused:
     ]
     disputed = dict.fromkeys([*fused.disputed, *lonely])
     return fused._replace(disputed=tuple(p for p in fused.support if p in disputed))
+
+
+def _emptied(fused: Fused, weigh: Mapping[str, float]) -> list[str]:
+    """Objects that most members give, and that nothing is left of: each has keys of its own."""
+    emptied, half = [], sum(weigh.values()) / 2
+    inner = dict.fromkeys(parent for p in fused.support for parent in _parents(p))
+    for place in inner:
+        inside = [p for p in fused.support if p == place or p.startswith(f"{place}/")]
+        given = {who for p in inside for _, members in fused.support[p].values for who in members}
+        if set(inside) <= set(fused.left_out) and sum(weigh[who] for who in given) > half:
+            emptied.append(place)
+    return emptied
+
+
+def _parents(pointer: str) -> list[str]:
+    steps = pointer.split("/")
+    return ["/".join(steps[:i]) for i in range(2, len(steps))]
 
 
 def groups_of(fused: Fused, pointer: str) -> list[Group]:

@@ -261,7 +261,7 @@ class Run:
     ) -> Answer:
         """A further answer of `member`; raises a `ModelError`, for an empty answer too."""
         async with self.answering(member, task, end) as draft:
-            if self.ahead is not None and member in self.plan.judges:
+            if self.ahead is not None and member == self.plan.judge:  # the one that read
                 async with self.ahead.turn(heard) as listen:
                     await self.stream(member, call, draft, listen)
             else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +111,29 @@ class Schema:
             inside.append(referred(place, self.plain))
         return [part, *(way for one in inside for way in self._ways(one, depth + 1))]
 
+    def _meant(self, part: Any, value: Any, depth: int = 0) -> list[Mapping[str, Any]]:
+        """As `_ways`, of a union only the one kind of object that `value` can be, if it is one."""
+        if not isinstance(value, dict):
+            return self._ways(part)
+        if not isinstance(part, Mapping) or depth > MOST_STEPS:
+            return []
+        found = [part]
+        if isinstance(place := part.get("$ref"), str):
+            found += self._meant(referred(place, self.plain), value, depth + 1)
+        for one in part.get("allOf", ()):
+            found += self._meant(one, value, depth + 1)
+        for key in ("anyOf", "oneOf"):
+            arms = [self._meant(one, value, depth + 1) for one in part.get(key, ())]
+            misfits = [(_misfit(arm, value), arm) for arm in arms]
+            fitting = [(misfit, arm) for misfit, arm in misfits if misfit is not None]
+            least = min((misfit for misfit, _ in fitting), default=0)
+            best = [arm for misfit, arm in fitting if misfit == least]
+            found += best[0] if len(best) == 1 else []  # who knows which of several is meant
+        return found
+
     def _completed(self, value: Any, part: Any) -> Any:
         """`value` with defaults in place of what was left out, or null only to say so."""
-        ways = self._ways(part)
+        ways = self._meant(part, value)
         if isinstance(value, list):
             items: Any = next((way["items"] for way in ways if "items" in way), {})
             return [self._completed(one, items) for one in value]
@@ -122,8 +142,8 @@ class Schema:
         made = dict(value)
         for way in ways:
             named = way.get("properties")
-            if not isinstance(named, Mapping) or not set(way.get("required", ())) <= set(value):
-                continue  # another way of a union
+            if not isinstance(named, Mapping):
+                continue
             for name, one in named.items():
                 if name in made and made[name] is not None:
                     made[name] = self._completed(made[name], one)
@@ -136,6 +156,23 @@ class Schema:
                 else:
                     made.pop(name, None)
         return made
+
+
+def _misfit(ways: Sequence[Mapping[str, Any]], value: Mapping[str, Any]) -> int | None:
+    """How many fields of `value` an object of this kind does not have; None: it is none of it."""
+    named: dict[str, Any] = {}
+    for way in ways:
+        if not set(way.get("required", ())) <= set(value):
+            return None
+        if isinstance(properties := way.get("properties"), Mapping):
+            named |= properties
+    for name, one in named.items():
+        if name not in value or not isinstance(one, Mapping):
+            continue
+        only = one.get("enum", [one["const"]] if "const" in one else None)
+        if only is not None and value[name] not in only:
+            return None
+    return len(set(value) - set(named)) if named else None
 
 
 def make_schema(given: object) -> Schema | None:

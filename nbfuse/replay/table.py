@@ -11,14 +11,14 @@ from nbfuse.core.errors import BadRequestError, BadResponseError, ConfigError, R
 from nbfuse.core.errors import did_you_mean as near
 from nbfuse.core.measured import Measured
 from nbfuse.core.pool import Pool, expand, make_pool
-from nbfuse.core.types import FusionResult
+from nbfuse.core.types import FusionResult, to_json
 from nbfuse.fusion.candidates import undress
-from nbfuse.providers.recording import Asked
+from nbfuse.providers.recording import Asked, digest
 from nbfuse.providers.registry import Target, resolve
 from nbfuse.replay.columns import Cell, Column, Outside
 from nbfuse.replay.scripted import Choose
 from nbfuse.replay.source import Playing, Speed, Take
-from nbfuse.tables import KNOWN, Row, rows_of
+from nbfuse.tables import KNOWN, QUESTION, Row, rows_of
 
 SCHEME = "table:"
 JUDGE = "judge"  # what a judge is called that has no name
@@ -36,7 +36,7 @@ class Line(NamedTuple):
 def from_table(
     table: object,
     *,
-    question: str = "question",
+    question: str | None = None,
     models: Sequence[str] | None = None,
     costs: _Figures | None = None,
     seconds: _Figures | None = None,
@@ -48,16 +48,18 @@ def from_table(
     """A pool that answers from a table, to be given as `replay=`; its `pool` names all its models.
 
     `table` is a list of dicts, a polars or pandas frame, or the path of a CSV or JSONL file.
-    `question` is the column of questions, `models` are those of answers (None: all that are not
-    named otherwise). `costs` (US dollars) and `seconds` map a model, or `"judge"`, to a column or
-    to a number. `verdicts` is the column that names the model which a judge preferred, or maps
-    judges' names to such columns. `judge` is a live model's spec, or a function of the question and
-    the candidates that returns the index of one of them, or None to answer with rubbish. An empty
-    cell is a member that fails. `settings` are further fields of `Pool`. Raises `ConfigError`.
+    `question` is the column of questions (None: `question` or `prompt`), `models` are those of
+    answers (None: all that are not named otherwise). `costs` (US dollars) and `seconds` map a
+    model, or `"judge"`, to a column or to a number. `verdicts` is the column that names the model
+    which a judge preferred, or maps judges' names to such columns. `judge` is a live model's spec,
+    or a function of the question and the candidates that returns the index of one of them, or None
+    to answer with rubbish. An empty cell is a member that fails. `settings` are further fields of
+    `Pool`. Raises `ConfigError`.
     """
     rows = rows_of(table)
     if not rows:
         raise ConfigError("The table has no rows.", "Give one with a row for each question.")
+    question = question or next((name for name in QUESTION if name in rows[0]), QUESTION[0])
     judged = {JUDGE: verdicts} if isinstance(verdicts, str) else dict(verdicts or {})
     if judge is not None and judged:
         raise ConfigError("A table has verdicts or a judge.", "Leave one of them out.")
@@ -95,7 +97,7 @@ def _check_columns(rows: Sequence[Row], wanted: Sequence[str]) -> None:
 
 def _check_names(models: Sequence[str], judges: Sequence[str], figured: Sequence[str]) -> None:
     if not models:
-        raise ConfigError("The table has no column of answers.", "Name them: models=[…].")
+        raise ConfigError("The table has no column of answers.", "Add one for each model.")
     for name in models:
         if name in judges:
             raise ConfigError(f"{name!r} is a model and a judge of the table.", "Rename one.")
@@ -160,10 +162,23 @@ class Table:
         """Its questions, in their order."""
         return tuple(self._lines)
 
+    def strangers(self, pool: Pool) -> list[str]:
+        """The members of a pool that are not in the table."""
+        return [spec for spec in expand(pool.members) if not spec.startswith(SCHEME)]
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that its models and judges say."""
+        said = {
+            question: [{name: cell.text for name, cell in line.cells.items()}, line.verdicts]
+            for question, line in self._lines.items()
+        }
+        return digest(to_json(said))
+
     def asks(self, pool: Pool) -> bool:
         """Whether somebody of a pool is not in the table, and will be asked."""
-        specs = (*pool.members, *([pool.judge] if pool.judge else []))
-        return not all(spec.startswith(SCHEME) for spec in specs)
+        judges = filter(None, (pool.judge, pool.second_judge))
+        return not all(spec.startswith(SCHEME) for spec in (*pool.members, *judges))
 
     def pool_for(self, prompt: str) -> Pool:  # noqa: ARG002
         """The same pool for every question."""

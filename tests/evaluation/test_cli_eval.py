@@ -56,6 +56,33 @@ def test_answers_that_are_in_the_table_are_evaluated_without_asking(tmp_path: Pa
     assert done.stdout.startswith("Pool table (best-of): one, two, three")
     assert re.search(r"^two +0\.0 %", done.stdout, re.MULTILINE)
     assert "use one alone" in done.stdout.splitlines()[-1]
+    some = nbfuse(str(table), "--replay", str(table), "-m", "one,two", "--answer", "number")
+    assert "(best-of): one, two; judge table:one" in some.stdout.splitlines()[0]
+    for words, said in {
+        ("-p", "tiny"): "a pool has other members",
+        ("--verdicts", "winner"): "has no column 'winner'",
+    }.items():
+        done = nbfuse(str(table), "--replay", str(table), *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+
+
+def test_a_journal_of_another_table_is_refused(tmp_path: Path) -> None:
+    table, journal = tmp_path / "answers.csv", str(tmp_path / "out.jsonl")
+    for one, two in (("2", "3"), ("3", "2")):
+        table.write_text(f"prompt,reference,one,two\nWhat is 1 + 1?,2,{one},{two}\n")
+        done = nbfuse(str(table), "--replay", str(table), "--answer", "number", "--out", journal)
+    assert done.returncode == 2
+    assert "its answers are those of another table" in done.stderr
+
+
+def test_the_judge_of_a_table_may_be_one_of_its_columns(tmp_path: Path) -> None:
+    rows = [f"{i} + 1?,{i + 1},{i + 1},{i},one" for i in range(20)]
+    table = tmp_path / "answers.csv"
+    table.write_text("\n".join(["question,reference,one,two,winner", *rows]))
+    done = nbfuse(str(table), "--replay", str(table), "--verdicts", "winner", "--answer", "number")
+    assert done.stdout.startswith("Pool table (best-of): one, two; judge")
+    assert re.search(r"^fused +100\.0 %", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -457,3 +457,21 @@ def test_a_key_never_gets_into_the_journal(server: LookAlike, tmp_path: Path) ->
     out = tmp_path / "j.jsonl"
     run(panels.table(2), panels.three(server, 2), out=out)
     assert lookalike.KEY not in out.read_text()
+
+
+def test_a_judge_without_credits_is_no_verdict_on_fusion_and_is_asked_again(
+    server: LookAlike, tmp_path: Path
+) -> None:
+    pool, out = panels.three(server), tmp_path / "out.jsonl"
+    server.models["v/judge"] = Fail(402, {"code": 402, "message": "no credits"})
+    poor = run(panels.table(20), pool, out=out)
+    assert poor.sentence.startswith("No verdict on fusion: the judge judge was not heard on")
+    assert any("which were fused without it: " in note for note in poor.notes)
+    assert any("no credits left" in note for note in poor.notes)
+    assert not any(bias.found for bias in poor.pools[0].biases)  # nothing was said that sways
+    answered = asked(server)["v/c"]
+    server.models["v/judge"] = panels.judge(panels.knowing)
+    rich = run(panels.table(20), pool, out=out)
+    assert rich.pools[0].arm("fused").accuracy == 1
+    assert "No verdict" not in rich.sentence
+    assert asked(server)["v/c"] == answered  # whose answers were there already

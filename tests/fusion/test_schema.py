@@ -14,7 +14,7 @@ from typing import Literal
 import pydantic
 import pytest
 from asking import run
-from lookalike import Fail, LookAlike, Say
+from lookalike import Fail, LookAlike, Say, letter_of, verdict
 
 from nbfuse import FusionResult, NoAnswerError, Pool, from_json, fuse, promote, rejudge, to_json
 from nbfuse.core.errors import ConfigError
@@ -372,6 +372,16 @@ def test_an_only_answer_is_returned_unjudged(server: LookAlike) -> None:
     assert {(one.of, one.members) for one in result.fields} == {(1, ("a",))}
 
 
+def test_an_only_answer_is_checked_on_request(server: LookAlike) -> None:
+    say(server, a=ROME, b="I can't.")
+    server.models["v/judge"] = verdict(letter_of("Rome"))
+    result = ask("a", "b", check=True)
+    assert result.value == City(**ROME)
+    assert [call.task for call in result.judging] == ["check"]
+    assert result.verdict.scores
+    assert not ask("a", "b").judging
+
+
 def test_a_server_without_schemas_is_told_of_it_in_words(server: LookAlike) -> None:
     refused = Fail(400, {"message": "response_format is not supported"})
 
@@ -454,6 +464,91 @@ def test_nested_optional_enum_list_and_exact_numbers(server: LookAlike) -> None:
     asked = str(questions(server.asked("v/judge")[0]))
     assert "Via Appia" in asked
     assert "left out" not in asked  # c has no place that could lack a street
+
+
+class Lion(pydantic.BaseModel):
+    name: str
+    lives: int = 9
+
+
+class Hound(pydantic.BaseModel):
+    name: str
+    tricks: list[str] = []
+
+
+class Den(pydantic.BaseModel):
+    pet: Lion | Hound
+
+
+def test_what_a_union_leaves_out_has_the_defaults_of_the_kind_that_was_meant(
+    server: LookAlike,
+) -> None:
+    rex = {"pet": {"name": "Rex", "tricks": ["sit"]}}
+    say(server, a=rex, b=rex)
+    assert ask("a", "b", schema=Den).value == Den(pet=Hound(name="Rex", tricks=["sit"]))
+    assert ask("a", "b", schema=Den.model_json_schema()).value == rex  # and nothing that none said
+    say(server, a={"pet": {"name": "Tom", "lives": None}}, b={"pet": {"name": "Tom", "lives": 9}})
+    assert ask("a", "b", schema=Den).value == Den(pet=Lion(name="Tom"))
+
+
+class Circle(pydantic.BaseModel, extra="forbid"):
+    kind: Literal["circle"]
+    name: str
+    radius: float = 1
+
+
+class Square(pydantic.BaseModel, extra="forbid"):
+    kind: Literal["square"]
+    name: str
+    side: float = 2
+
+
+class Figure(pydantic.BaseModel):
+    shape: Circle | Square = pydantic.Field(discriminator="kind")
+
+
+def test_a_kind_that_allows_no_other_fields_gets_none(server: LookAlike) -> None:
+    one = {"shape": {"kind": "square", "name": "s", "side": 3}}
+    say(server, a=one, b=one)
+    result = ask("a", "b", schema=Figure)
+    assert result.value == Figure(shape=Square(kind="square", name="s", side=3))
+    assert len(server.asked("v/a")) == 1
+
+
+class Recipe(pydantic.BaseModel):
+    title: str
+    grams: dict[str, int] = {}
+
+
+def test_an_object_whose_keys_all_differ_is_a_dispute_and_not_left_out(server: LookAlike) -> None:
+    keys = {"a": "flour", "b": "Flour", "c": "plain flour"}
+    say(server, **{m: {"title": "bread", "grams": {key: 500}} for m, key in keys.items()})
+    server.models["v/judge"] = settling(
+        lambda values: next(le for le, text in values.items() if "Flour" in text)
+    )
+    result = ask("a", "b", "c", schema=Recipe)
+    assert result.value == Recipe(title="bread", grams={"Flour": 500})
+    assert by_field(result)["/grams"] == ({"Flour": 500}, "judge", ("b",))
+    say(server, a={"title": "bread", "grams": {}})  # one of three has none: still no majority
+    assert by_field(ask("a", "b", "c", schema=Recipe))["/grams"][1] == "judge"
+
+
+class Invoice(pydantic.BaseModel):
+    price: int
+    tags: set[str] = set()
+
+    @pydantic.computed_field
+    def total(self) -> int:
+        return self.price * 2
+
+
+def test_what_the_model_computes_is_no_field_and_a_set_has_no_order(server: LookAlike) -> None:
+    tags = [f"tag{i}" for i in range(12)]
+    say(server, a={"price": 1, "tags": tags}, b={"price": 1, "tags": tags[::-1]})
+    result = ask("a", "b", schema=Invoice)
+    assert json.loads(result.text) == {"price": 1, "tags": sorted(tags)}
+    assert {one.decided_by for one in result.fields} == {"agreement"}
+    assert not server.asked("v/judge")
 
 
 def test_an_object_or_none_is_one_dispute(server: LookAlike) -> None:

@@ -203,6 +203,17 @@ def test_a_live_judge_judges_a_table(server: LookAlike) -> None:
     assert ask(table, "2 + 2?", local_only=True, judge="local:tiny-judge").verdict.best
 
 
+def test_a_live_second_judge_beside_one_of_the_table_is_kept_in_the_ledger(
+    server: LookAlike,
+) -> None:
+    server.models["v/judge"] = verdict(letter_of("Lyon"))
+    rows = [{**ROWS[0], "old": "tiny"}]
+    table = from_table(rows, verdicts="old", second_judge="openrouter:v/judge")
+    assert ask(table, "capital of France?", quorum=3).text == "Lyon"
+    assert len(server.asked("v/judge")) == 1
+    assert len(Ledger().runs()) == 1
+
+
 # --- what can be wrong with a table -----------------------------------------------------------
 
 

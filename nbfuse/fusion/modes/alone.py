@@ -37,15 +37,20 @@ async def alone(run: Run, answer: Answer) -> Outcome:
         member = next(m for m in run.plan.members if m.label == answer.member)
         positions = (await self_critique(run, member, mine),)
         mine = candidate(answer.member, positions[0].after, run.plan.prompt)
+    return Outcome(mine.text, await reviewed(run, mine, verdict), positions=positions)
+
+
+async def reviewed(run: Run, mine: Candidate, verdict: Verdict) -> Verdict:
+    """`verdict` with what the judge finds wrong with the one answer; as it is where it fails."""
     try:
-        verdict = await _reviewed(run, mine, verdict)
+        return await _review(run, mine, verdict)
     except ModelError as error:
         run.emit(JudgeFailed(judge=run.plan.judge.label, failure=error.failure()))
         run.notes.append(f"Not checked: {error.message}")
-    return Outcome(mine.text, verdict, positions=positions)
+    return verdict
 
 
-async def _reviewed(run: Run, mine: Candidate, verdict: Verdict) -> Verdict:
+async def _review(run: Run, mine: Candidate, verdict: Verdict) -> Verdict:
     judge = run.plan.judge
     run.emit(JudgeStarted(judge=judge.label, task="check"))
     if judge.info.form == "compact":

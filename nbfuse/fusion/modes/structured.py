@@ -14,8 +14,10 @@ from nbfuse.core.errors import ModelError
 from nbfuse.core.events import JudgeFailed
 from nbfuse.core.shapes import FieldDecision, FieldSupport
 from nbfuse.core.types import Answer, Confidence, DecidedBy, Verdict
+from nbfuse.fusion.candidates import candidate
 from nbfuse.fusion.fields import nested, same_as, write_json
 from nbfuse.fusion.judge import distrusted
+from nbfuse.fusion.modes.alone import reviewed
 from nbfuse.fusion.modes.outcome import Outcome
 from nbfuse.fusion.objects import (
     MISSING,
@@ -71,7 +73,11 @@ async def structured(run: Run, answers: Sequence[Answer], schema: Schema) -> Out
         for p, choice in chosen.items()
         if choice.group.value is not MISSING or not any(q.startswith(f"{p}/") for q in chosen)
     )
-    return Outcome(write_json(value), _verdict(run, objects, value, fields, settled), fields=fields)
+    text, verdict = write_json(value), _verdict(run, objects, value, fields, settled)
+    if run.plan.pool.check and len(objects) == 1:
+        mine = candidate(next(iter(objects)), text, run.plan.prompt)
+        verdict = await reviewed(run, mine, verdict)
+    return Outcome(text, verdict, fields=fields)
 
 
 def _whole(chosen: Mapping[str, _Choice]) -> object:
