@@ -1,4 +1,4 @@
-"""The command line: `nbfuse demo`, `ask`, `eval`, `models`, `history`, `doctor`.
+"""The command line: `nbfuse demo`, `ask`, `eval`, `models`, `history`, `votes`, `doctor`.
 
 Exit codes: 0 done, 1 no answer or something missing, 2 wrong use, 130 interrupted.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from nbfuse import cli_eval
+from nbfuse import cli_eval, cli_votes
 from nbfuse._version import __version__
 from nbfuse.api import stream
 from nbfuse.core.errors import ConfigError, NbfuseError, NoAnswerError, PromptError
@@ -113,6 +114,8 @@ def parser() -> Parser:
     history = add("history", _history, "earlier runs: find them, see them again, forget them")
     add_history_options(history)
     history.add_argument("--json", action="store_true", help="print them as JSON")
+    votes = functools.partial(cli_votes.run, show=_show)
+    cli_votes.add_options(add("votes", votes, "your votes on models and pools, and a folder's"))
     doctor = add("doctor", _doctor, "say what is installed, what works, and how to mend the rest")
     doctor.add_argument("--fit", metavar="MODEL", help="how a local model fits into memory")
     doctor.add_argument("--json", action="store_true", help="print it as JSON")

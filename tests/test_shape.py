@@ -21,8 +21,9 @@ FLOORS = [
     {"config", "ledger", "tables"},
     {"replay"},
     {"render", "api", "report", "written", "advice", "models", "evaluation"},
+    {"compare"},
     {"options"},
-    {"notebook", "cli", "cli_eval", "doctor", "demo", "__main__", "__init__"},
+    {"notebook", "cli", "cli_eval", "cli_votes", "doctor", "demo", "__main__", "__init__"},
 ]
 HEAVY = ("httpx", "nh3", "markdown_it", "rich", "xllamacpp", "IPython", "keyring", "nbclient")
 HEAVY += ("anywidget", "pygments", "latex2mathml", "tomlkit", "scipy", "numpy", "matplotlib")

@@ -40,6 +40,10 @@ MIGRATIONS = (
         asked INTEGER, at TEXT, PRIMARY KEY (questions, kind, pool, name)
     );
     """,
+    """
+    CREATE TABLE ballots (id TEXT PRIMARY KEY, at TEXT, subject TEXT UNIQUE, ballot TEXT);
+    CREATE TABLE voter (id TEXT);
+    """,
 )
 
 

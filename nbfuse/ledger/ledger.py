@@ -24,6 +24,7 @@ from nbfuse.core.pool import Pool
 from nbfuse.core.stamp import now
 from nbfuse.core.types import Answer, FusionResult, Verdict, from_json, to_json
 from nbfuse.ledger import measures
+from nbfuse.ledger.ballots import forget_prompts
 from nbfuse.ledger.file import opened
 from nbfuse.paths import data_folder
 
@@ -213,6 +214,7 @@ class Ledger:
             count = file.execute(old, (edge.isoformat(),))
             for table in ("answers", "votes"):
                 file.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT run FROM runs)")
+            forget_prompts(file, edge.isoformat())
         if count.rowcount and not older_days:
             with opened(self.path) as file:  # what was forgotten is not to be found in the file
                 file.execute("VACUUM")

@@ -16,9 +16,9 @@ from nbfuse.core.errors import NbfuseError
 from nbfuse.core.events import RunFinished
 from nbfuse.core.types import FusionResult
 from nbfuse.ledger.ledger import Ledger
-from nbfuse.notebook.commands import cast_vote
 from nbfuse.notebook.feed import Feed
 from nbfuse.notebook.runner import SLICE_S, runner
+from nbfuse.notebook.voting import cast_vote
 
 if typing.TYPE_CHECKING:
     from nbfuse.notebook.live import LiveView

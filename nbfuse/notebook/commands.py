@@ -8,12 +8,14 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from nbfuse.api import choose, promote
-from nbfuse.config import history
+from nbfuse.compare.exchange import Told, exported, merged, own_votes
+from nbfuse.compare.tally import HEADS, rows
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult
-from nbfuse.ledger.ledger import Ledger, is_vote
+from nbfuse.ledger.ledger import Ledger
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.saved import can_update, knows_widgets
+from nbfuse.notebook.voting import known, vote
 from nbfuse.options import HelpShown, Parser, add_history_options
 
 HELP = """\
@@ -28,6 +30,9 @@ HELP = """\
 %fuse rejudge           judge the last answers again: --judge, --mode; --retry asks who had failed
 %fuse promote MEMBER    take a member's answer as the result
 %fuse vote up [MEMBER]  what you think of the last answer, or a member's: up, down or best
+%fuse vote ship MODEL   whether you would use a model or pool:NAME: ship or skip
+%fuse vote blind        two of the last answers, names unseen; then %fuse vote A, B or tie
+%fuse votes             your votes, with ratings; merge FOLDER counts everybody's, export FOLDER
 %fuse history [WORD]    earlier runs; --show RUN shows one again, --help tells the rest
 %fuse help              this page
 """
@@ -39,6 +44,7 @@ COMMANDS = (
     "rejudge",
     "promote",
     "vote",
+    "votes",
     "history",
     "last",
     "help",
@@ -76,11 +82,19 @@ def run_command(
         case ["history", *rest]:
             return _history(rest)
         case ["vote", *rest]:
-            _vote(rest, _known(last))
+            vote(rest, last)
+        case ["votes"]:
+            _show_votes(own_votes())
+        case ["votes", "merge", folder]:
+            _show_votes(merged(folder))
+        case ["votes", "export", folder] | ["votes", "export", folder, "--prompts"]:
+            print(exported(folder, prompts="--prompts" in words))
+        case ["votes", *_]:
+            raise ConfigError("%fuse votes takes merge FOLDER or export FOLDER.", "Or nothing.")
         case ["promote", member]:
-            return promote(_known(last), member)
+            return promote(known(last), member)
         case ["last"]:
-            return _known(last)
+            return known(last)
         case ["pool" | "last" | "help" as word, *rest]:
             raise ConfigError(f"%fuse {word} takes no {' '.join(rest)!r}.", f"Try: %fuse {word}")
         case ["pull" | "fit" as word, *_]:
@@ -131,36 +145,10 @@ def _history(words: Sequence[str]) -> FusionResult | None:
     return None
 
 
-def _known(last: FusionResult | None) -> FusionResult:
-    if last is None:
-        raise ConfigError("There is no last result yet.", "Run a %%fuse cell first.")
-    return last
-
-
-def _vote(words: Sequence[str], last: FusionResult) -> None:
-    match words:
-        case [vote] | [vote, _]:
-            print(cast_vote(last, vote, words[1] if len(words) > 1 else ""))
-        case _:
-            cast_vote(last, " ".join(words), "")
-
-
-def cast_vote(result: FusionResult, vote: str, member: str) -> str:
-    """Keep what the user thinks of an answer (no name: the fused one), and say so in a line.
-
-    Raises `ConfigError` or `LedgerError`.
-    """
-    if not is_vote(vote):
-        raise ConfigError(
-            f"A vote can't be {vote!r}.", "Try: %fuse vote up, or %fuse vote best NAME"
-        )
-    names = [answer.member for answer in result.answers]
-    if member and member not in names:
-        raise ConfigError(f"{member!r} is no member of that run.", did_you_mean(member, names))
-    if not history().on:
-        raise ConfigError("The history is switched off.", "A vote is kept with its run.")
-    Ledger().vote(result.run, vote, member)
-    return f"Noted: {member or 'the fused answer'} {vote}."
+def _show_votes(told: Told) -> None:
+    if told.counts:
+        _print_columns([HEADS, *rows(told.counts)])
+    print("\n".join(told.lines))
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -343,6 +344,31 @@ def test_earlier_runs_are_found_and_shown_again(live: Kernel, server: LookAlike)
     assert "No such run" in live.run("%fuse history never")["stdout"]
     assert "--older" in live.run("%fuse history --help")["stdout"]
     assert "No run begins" in live.run("%fuse history --show beef")["evalue"]
+
+
+def test_two_answers_are_voted_on_unseen_and_votes_go_to_others(
+    live: Kernel, server: LookAlike, tmp_path: Path
+) -> None:
+    assert "no last result" in live.run("%fuse vote blind")["evalue"]
+    assert "%fuse vote blind" in live.run("%fuse vote A")["evalue"]
+    server.models |= {"v/a": Say("Paris"), "v/b": Say("Rome"), "v/judge": verdict(lambda _: "A")}
+    live.run("%%fuse -m openrouter:v/a,openrouter:v/b -j openrouter:v/judge\nWhich city?")
+    (shown,) = live.run("%fuse vote blind")["outputs"]
+    for form in shown["data"].values():
+        assert "Paris" in form
+        assert "Rome" in form
+        assert "openrouter" not in form
+    said = live.run("%fuse vote a")["stdout"]
+    assert re.search("A is better. A was openrouter:v/[ab], B was openrouter:v/[ab]", said)
+    assert "No two answers are shown" in live.run("%fuse vote tie")["evalue"]
+    assert "Noted" in live.run("%fuse vote ship openrouter:v/a")["stdout"]
+    assert "pool:tiny" in live.run("%fuse vote ship pooltiny")["evalue"]
+    listed = live.run("%fuse votes")["stdout"]
+    assert re.search("openrouter:v/a +1 / 0 +1 vote, too few", listed)
+    assert "2 votes without prompts" in live.run(f"%fuse votes export {tmp_path}")["stdout"]
+    merged = live.run(f"%fuse votes merge {tmp_path}")["stdout"]
+    assert "2 votes of 1 voter in 1 file" in merged
+    assert "Which city?" not in next(tmp_path.glob("*.jsonl")).read_text()
 
 
 def test_the_last_answers_are_judged_again_by_another(live: Kernel, server: LookAlike) -> None:

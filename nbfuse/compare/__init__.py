@@ -1,0 +1,1 @@
+"""Which of several models or pools to use: evidence, reviewers who quote it, and kept votes."""

@@ -1,0 +1,46 @@
+"""Counts votes: ship and skip of each contender, and its rating by votes on pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nbfuse.compare.rating import Pair, Rating, ratings
+from nbfuse.core.ballot import Ballot
+
+HEADS = ("contender", "ship / skip", "rating by pairs")
+
+
+class Count(NamedTuple):
+    """What was voted on a contender."""
+
+    contender: str
+    ship: int
+    skip: int
+    rating: Rating
+
+    @property
+    def shares(self) -> str:
+        """Ship and skip in words."""
+        return f"{self.ship} / {self.skip}" if self.ship + self.skip else "No votes yet"
+
+
+def tally(ballots: Sequence[Ballot], names: Sequence[str] = ()) -> list[Count]:
+    """Every contender that was voted on, and `names`; the best rated first, then the most shipped.
+
+    Raises `ConfigError` where the extra `evaluate` is missing.
+    """
+    pairs = [Pair(b.contender, b.other, b.tie) for b in ballots if b.kind == "pair"]
+    counted = Counter((b.contender, b.kind) for b in ballots)
+    everybody = dict.fromkeys([*names, *(b.contender for b in ballots)])
+    made = [
+        Count(rated.name, counted[rated.name, "ship"], counted[rated.name, "skip"], rated)
+        for rated in ratings(pairs, list(everybody))
+    ]
+    return sorted(made, key=lambda one: (one.rating.rating is None, -(one.ship - one.skip)))
+
+
+def rows(counts: Sequence[Count]) -> list[list[str]]:
+    """The table of `HEADS`, as text."""
+    return [[one.contender, one.shares, str(one.rating)] for one in counts]

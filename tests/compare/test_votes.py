@@ -1,0 +1,97 @@
+"""Votes in the ledger, and `nbfuse votes`, as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from asking import pool, run
+from lookalike import LookAlike, Say, letter_of, verdict
+
+from nbfuse.compare import voting
+from nbfuse.core.errors import ConfigError
+from nbfuse.ledger.ballots import Ballots
+from nbfuse.ledger.ledger import Ledger
+
+
+def nbfuse(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nbfuse", "votes", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def cast(kind: str, name: str) -> None:
+    Ballots().cast(voting.verdict(Ballots().voter(), kind, name, ()))
+
+
+def test_a_vote_stands_in_for_the_earlier_one_and_outlives_the_history() -> None:
+    assert Ballots().all() == []
+    cast("skip", "local:tiny-calc")
+    cast("ship", "local:tiny-calc")
+    cast("ship", "pool:tiny")
+    pair = voting.Blind("Secret?", ("local:a", "Yes"), ("local:b", "No"))
+    Ballots().cast(voting.preferred(Ballots().voter(), pair, "B"))
+    kept = Ballots().all()
+    assert [(b.kind, b.contender) for b in kept] == [
+        ("ship", "local:tiny-calc"),
+        ("ship", "pool:tiny"),
+        ("pair", "local:b"),
+    ]
+    assert len({b.voter for b in kept}) == 1
+    assert kept[-1].prompt == "Secret?"
+    Ledger().clear()
+    assert [b.prompt for b in Ballots().all()] == [None, None, None]  # a history is forgotten
+
+
+def test_the_pair_that_was_seen_least_is_shown_without_names(server: LookAlike) -> None:
+    server.models |= {"v/a": Say("41"), "v/b": Say("42"), "v/c": Say("42 ")}
+    server.models["v/judge"] = verdict(letter_of("42"))
+    result = run(pool("a", "b", "c"), "How many?")
+    pairs, kept = set(), []
+    for seed in range(2):
+        pair = voting.blind_pair(result, kept, random.Random(seed))
+        pairs.add(frozenset((pair.a[0], pair.b[0])))
+        kept.append(voting.preferred("f" * 32, pair, "A"))
+    assert pairs == {  # b and c say the same
+        frozenset(("openrouter:v/a", "openrouter:v/b")),
+        frozenset(("openrouter:v/a", "openrouter:v/c")),
+    }
+    firsts = {
+        voting.blind_pair(result, [], random.Random(s)).a[0] == "openrouter:v/a" for s in range(20)
+    }
+    assert firsts == {True, False}
+    server.models["v/a"] = Say("42")
+    with pytest.raises(ConfigError, match="no two answers that differ"):
+        voting.blind_pair(run(pool("a", "b"), "How many?"), [], random.Random(0))
+
+
+def test_a_merged_answer_is_the_pools(server: LookAlike) -> None:
+    server.models |= {"v/a": Say("41"), "v/b": Say("42")}
+    server.models["v/judge"] = verdict(letter_of("42"))
+    said = voting.contenders(run(pool("a", "b", name="mine")))
+    assert set(said) == {"openrouter:v/a", "openrouter:v/b"}  # which returned b's own words
+
+
+def test_the_command_line_lists_exports_and_merges(tmp_path: Path) -> None:
+    assert "No votes yet" in nbfuse().stderr
+    cast("ship", "local:tiny-calc")
+    assert "local:tiny-calc\t1 / 0\tNo votes yet" in nbfuse("list").stdout
+    assert "1 vote without prompts" in nbfuse("export", str(tmp_path)).stdout
+    (tmp_path / "foreign.jsonl").write_text('{"a": 1}')
+    done = nbfuse("merge", str(tmp_path), "--json")
+    assert json.loads(done.stdout) == [
+        {"contender": "local:tiny-calc", "ship / skip": "1 / 0", "rating by pairs": "No votes yet"}
+    ]
+    assert "Left out: foreign.jsonl: it holds no votes" in done.stderr
+    for words, said in {("merge",): "takes a folder", ("list", "x"): "takes no folder"}.items():
+        done = nbfuse(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
