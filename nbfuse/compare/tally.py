@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,19 +27,19 @@ class Count(NamedTuple):
         return f"{self.ship} / {self.skip}" if self.ship + self.skip else "No votes yet"
 
 
-def tally(ballots: Sequence[Ballot], names: Sequence[str] = ()) -> list[Count]:
-    """Every contender that was voted on, and `names`; the best rated first, then the most shipped.
+def tally(ballots: Sequence[Ballot]) -> list[Count]:
+    """Every contender that was voted on; the best rated first, then the most shipped.
 
     Raises `ConfigError` where the extra `evaluate` is missing.
     """
     pairs = [Pair(b.contender, b.other, b.tie) for b in ballots if b.kind == "pair"]
     counted = Counter((b.contender, b.kind) for b in ballots)
-    everybody = dict.fromkeys([*names, *(b.contender for b in ballots)])
+    everybody = dict.fromkeys(b.contender for b in ballots)
     made = [
         Count(rated.name, counted[rated.name, "ship"], counted[rated.name, "skip"], rated)
         for rated in ratings(pairs, list(everybody))
     ]
-    return sorted(made, key=lambda one: (one.rating.rating is None, -(one.ship - one.skip)))
+    return sorted(made, key=lambda one: (-(one.rating.rating or -math.inf), one.skip - one.ship))
 
 
 def rows(counts: Sequence[Count]) -> list[list[str]]:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from nbfuse.compare.rating import LEAST_VOTES, Pair, ratings
+from nbfuse.compare.tally import tally
+from nbfuse.core.ballot import Ballot
 
 
 def votes(strengths: dict[str, float], count: int, ties: float = 0.0, seed: int = 0) -> list[Pair]:
@@ -43,6 +45,16 @@ def test_the_interval_holds_what_is_true_about_as_often_as_it_says() -> None:
         found = {one.name: one for one in ratings(votes(strengths, 150, seed=seed))}
         hits += sum(found[n].low <= strengths[n] <= found[n].high for n in strengths)
     assert 0.88 <= hits / 180 <= 0.99
+
+
+def test_the_best_rated_stands_first_whoever_is_shipped() -> None:
+    about = {"voter": "a" * 32, "at": "2026-11-27T12:00:00+00:00"}
+    cast = [
+        Ballot(id=f"{i:032x}", kind="pair", contender="local:a", other="local:b", **about)
+        for i in range(12)
+    ]
+    cast.append(Ballot(id="f" * 32, kind="ship", contender="local:b", **about))
+    assert [one.contender for one in tally(cast)] == ["local:a", "local:b"]
 
 
 def test_too_few_votes_are_no_rating() -> None:
