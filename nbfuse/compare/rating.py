@@ -7,6 +7,7 @@ P(i is better than j) = 1 / (1 + 10^((rating_j - rating_i) / 400)), the mean rat
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -70,8 +71,9 @@ def _rated(
     pairs: Sequence[Pair], group: Sequence[str], votes: Mapping[str, int], seed: int
 ) -> list[Rating]:
     numpy = need("numpy")
-    kinds = sorted(set(pairs))
-    counts = numpy.array([sum(pair == kind for pair in pairs) for kind in kinds])
+    counted = Counter(pairs)
+    kinds = sorted(counted)
+    counts = numpy.array([counted[kind] for kind in kinds])
     wins = numpy.zeros((len(kinds), len(group), len(group)))
     for number, kind in enumerate(kinds):
         i, j = group.index(kind.better), group.index(kind.worse)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from nbfuse.core.types import FusionResult
 from nbfuse.evaluation.grading import RIGHT
+from nbfuse.evaluation.notes import is_lost
 from nbfuse.evaluation.results import Bias
 from nbfuse.evaluation.statistics import beyond_chance
 from nbfuse.evaluation.votes import Case
@@ -35,8 +36,7 @@ def verdict_texts(result: FusionResult) -> list[str]:
     return [
         call.text
         for call in result.judging
-        if call.task.startswith(("verdict", "top two"))
-        and (call.failure is None or call.failure.kind == "BadResponseError")
+        if call.task.startswith(("verdict", "top two")) and not is_lost(call)
     ]
 
 

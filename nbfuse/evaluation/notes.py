@@ -73,11 +73,11 @@ def failure_notes(pool: str, runs: Mapping[str, Run]) -> list[str]:
 
 def unheard(result: FusionResult) -> Answer | None:
     """The call that tells why a judge was not heard: it could not be asked, or broke off."""
-    lost = [call for call in result.judging if _is_lost(call)]
+    lost = [call for call in result.judging if is_lost(call)]
     return lost[0] if lost and len(lost) == len(result.judging) else None
 
 
-def _is_lost(call: Answer) -> bool:
+def is_lost(call: Answer) -> bool:
     """Whether nothing came of a call for a reason that is not what was said."""
     return call.failure is not None and call.failure.kind != "BadResponseError"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nbfuse.core.ballot import Ballot
 from nbfuse.core.types import from_json, to_json
-from nbfuse.ledger.file import opened
+from nbfuse.ledger.file import NAME, opened
 from nbfuse.paths import data_folder
 
 
@@ -16,7 +16,7 @@ class Ballots:
     """The votes in the ledger at `path` (None: the user's own). All methods raise `LedgerError`."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or data_folder() / "ledger.sqlite3"
+        self.path = path or data_folder() / NAME
 
     def voter(self) -> str:
         """The random name under which this user's votes go to others; drawn once."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nbfuse.core.errors import LedgerError
 
+NAME = "ledger.sqlite3"  # in the user's data folder
 WAIT_S = 0.5  # for another kernel to end its write: after Ctrl-C it is waited for twice
 _beginning = threading.Lock()
 

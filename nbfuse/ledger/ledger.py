@@ -25,7 +25,7 @@ from nbfuse.core.stamp import now
 from nbfuse.core.types import Answer, FusionResult, Verdict, from_json, to_json
 from nbfuse.ledger import measures
 from nbfuse.ledger.ballots import forget_prompts
-from nbfuse.ledger.file import opened
+from nbfuse.ledger.file import NAME, opened
 from nbfuse.paths import data_folder
 
 LEAST_TOKENS, LATEST = 16, 500  # of an answer that tells a speed; answers that are looked at
@@ -65,7 +65,7 @@ class Ledger:
     """The file at `path` (None: the user's own). Every method raises `LedgerError`."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or data_folder() / "ledger.sqlite3"
+        self.path = path or data_folder() / NAME
 
     def begin(self, plan: RunPlanned) -> None:
         """Note a run before it asks anybody."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import shell
 from asking import pool, run
 from lookalike import LookAlike, Say, letter_of, verdict
 
@@ -17,15 +17,7 @@ from nbfuse.core.errors import ConfigError
 from nbfuse.ledger.ballots import Ballots
 from nbfuse.ledger.ledger import Ledger
 
-
-def nbfuse(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "nbfuse", "votes", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+nbfuse = functools.partial(shell.nbfuse, "votes")
 
 
 def cast(kind: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -13,17 +14,10 @@ from pathlib import Path
 
 import panels
 import pytest
+import shell
 from lookalike import LookAlike, Say
 
-
-def nbfuse(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "nbfuse", "eval", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+nbfuse = functools.partial(shell.nbfuse, "eval")
 
 
 def arithmetic(path: Path) -> str:
