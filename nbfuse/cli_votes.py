@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from nbfuse.compare.exchange import exported, merged, own_votes
-from nbfuse.compare.tally import HEADS, rows
+from nbfuse.comparison.exchange import exported, merged, own_votes
+from nbfuse.comparison.tally import HEADS, rows
 from nbfuse.core.errors import ConfigError
 
 Show = Callable[[Sequence[str], Sequence[Sequence[str]], bool], int]

@@ -21,7 +21,7 @@ FLOORS = [
     {"config", "ledger", "tables"},
     {"replay"},
     {"render", "api", "report", "written", "advice", "models", "evaluation"},
-    {"compare"},
+    {"comparison"},
     {"options"},
     {"notebook", "cli", "cli_eval", "cli_votes", "doctor", "demo", "__main__", "__init__"},
 ]

@@ -8,8 +8,8 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from nbfuse.api import choose, promote
-from nbfuse.compare.exchange import Told, exported, merged, own_votes
-from nbfuse.compare.tally import HEADS, rows
+from nbfuse.comparison.exchange import Told, exported, merged, own_votes
+from nbfuse.comparison.tally import HEADS, rows
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult
 from nbfuse.ledger.ledger import Ledger

@@ -8,7 +8,7 @@ from typing import get_args
 
 from IPython.display import display
 
-from nbfuse.compare.voting import POOL, Blind, Choice, blind_pair, preferred, verdict
+from nbfuse.comparison.voting import POOL, Blind, Choice, blind_pair, preferred, verdict
 from nbfuse.config import history, pools
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult

@@ -12,7 +12,7 @@ import shell
 from asking import pool, run
 from lookalike import LookAlike, Say, letter_of, verdict
 
-from nbfuse.compare import voting
+from nbfuse.comparison import voting
 from nbfuse.core.errors import ConfigError
 from nbfuse.ledger.ballots import Ballots
 from nbfuse.ledger.ledger import Ledger

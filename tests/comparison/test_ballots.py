@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nbfuse.compare.ballots import export, merge
-from nbfuse.compare.tally import tally
+from nbfuse.comparison.ballots import export, merge
+from nbfuse.comparison.tally import tally
 from nbfuse.core.ballot import Ballot
 from nbfuse.core.errors import ConfigError
 

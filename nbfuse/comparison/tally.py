@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nbfuse.compare.rating import Pair, Rating, ratings
+from nbfuse.comparison.rating import Pair, Rating, ratings
 from nbfuse.core.ballot import Ballot
 
 HEADS = ("contender", "ship / skip", "rating by pairs")

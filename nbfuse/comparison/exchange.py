@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from nbfuse.compare.ballots import export, merge
-from nbfuse.compare.tally import Count, tally
+from nbfuse.comparison.ballots import export, merge
+from nbfuse.comparison.tally import Count, tally
 from nbfuse.core.clean import clean
 from nbfuse.ledger.ballots import Ballots
 

@@ -9,8 +9,8 @@ import choix
 import numpy as np
 import pytest
 
-from nbfuse.compare.rating import LEAST_VOTES, Pair, ratings
-from nbfuse.compare.tally import tally
+from nbfuse.comparison.rating import LEAST_VOTES, Pair, ratings
+from nbfuse.comparison.tally import tally
 from nbfuse.core.ballot import Ballot
 
 
