@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import typing
 
 from nbfuse._version import __version__
@@ -14,12 +15,15 @@ from nbfuse.core.types import Answer, FusionResult, from_json, to_json
 if typing.TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbfuse.comparison.compare import compare
+    from nbfuse.comparison.comparison import Comparison
     from nbfuse.evaluation.evaluate import evaluate
     from nbfuse.evaluation.evaluation import Evaluation
     from nbfuse.notebook.pool_widget import PoolWidget
 
 __all__ = [
     "Answer",
+    "Comparison",
     "Evaluation",
     "FusionResult",
     "NbfuseError",
@@ -29,6 +33,7 @@ __all__ = [
     "Stopped",
     "__version__",
     "allow_nested",
+    "compare",
     "evaluate",
     "from_json",
     "fuse",
@@ -42,19 +47,19 @@ __all__ = [
 ]
 
 
+# what needs packages of its own, or takes half a second to import, is there when it is needed
+_LATER = {
+    "Comparison": "nbfuse.comparison.comparison",
+    "Evaluation": "nbfuse.evaluation.evaluation",
+    "PoolWidget": "nbfuse.notebook.pool_widget",
+    "compare": "nbfuse.comparison.compare",
+    "evaluate": "nbfuse.evaluation.evaluate",
+}
+
+
 def __getattr__(name: str) -> object:
-    if name == "PoolWidget":  # anywidget takes half a second, for whoever needs a widget
-        from nbfuse.notebook.pool_widget import PoolWidget
-
-        return PoolWidget
-    if name == "evaluate":  # a package of its own, for whoever evaluates
-        from nbfuse.evaluation.evaluate import evaluate
-
-        return evaluate
-    if name == "Evaluation":
-        from nbfuse.evaluation.evaluation import Evaluation
-
-        return Evaluation
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'nbfuse' has no attribute {name!r}")
 
 

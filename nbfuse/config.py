@@ -36,7 +36,7 @@ CLOUD = Pool(  # three families, and a judge from a fourth: judges favour their 
 BUILT_IN = {pool.name: pool for pool in (TINY, LOCAL, CLOUD)}
 
 LONGEST_HISTORY = 36_500  # days
-_TOP_KEYS = ("default", "pools", "history")
+_TOP_KEYS = ("default", "pools", "history", "reviewers")
 
 
 class _Source(NamedTuple):
@@ -46,6 +46,7 @@ class _Source(NamedTuple):
     pools: dict[str, Pool]
     default: str | None
     history: bool | int | None
+    reviewers: dict[str, object]
 
 
 class History(NamedTuple):
@@ -115,6 +116,12 @@ def history(folder: Path | None = None) -> History:
     return History(on=bool(wanted), days=None if isinstance(wanted, bool) else wanted)
 
 
+def own_reviewers(folder: Path | None = None) -> Iterator[tuple[Path, dict[str, object]]]:
+    """The tables of reviewers that files have, with the file; the one that counts most, last."""
+    for source in reversed(list(_sources(folder or Path.cwd()))):
+        yield source.path, source.reviewers
+
+
 def _sources(folder: Path) -> Iterator[_Source]:
     here = folder.absolute()
     for name, table in (("nbfuse.toml", ()), ("pyproject.toml", ("tool", "nbfuse"))):
@@ -157,11 +164,16 @@ def _parse(content: object, path: Path) -> _Source:
     default = content.get("default")
     if default is not None and not isinstance(default, str):
         raise ConfigError(f"{path}: default must be the name of a pool.", 'Write default = "…".')
+    reviewers = content.get("reviewers", {})
+    if not isinstance(reviewers, dict):
+        raise ConfigError(
+            f"{path}: reviewers must be a table.", "Write [reviewers.NAME] above its settings."
+        )
     history = content.get("history")
     if isinstance(history, bool | None) or (
         isinstance(history, int) and 0 <= history <= LONGEST_HISTORY
     ):
-        return _Source(path, found, default, history)
+        return _Source(path, found, default, history, reviewers)
     raise ConfigError(
         f"{path}: history can't be {history!r}.", "Write true, false, or for how many days."
     )

@@ -201,6 +201,7 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `minority` is where members stand that the outcome of a debate has not followed. Of a structured
     answer `text` is its JSON, `fields` tells who stands behind what, `answer_schema` is the JSON
     schema that was asked for, and `answer_model` names the pydantic model that it is of, if any.
+    `images` counts the pictures that went along, `tools` names what members could call.
 
     `str(result)` is the fused answer, `result["name"]` is a member's `Answer`, `to_json(result)`
     keeps it and `from_json(FusionResult, …)` brings it back.
@@ -221,6 +222,8 @@ class FusionResult(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     fields: tuple[FieldSupport, ...] = ()
     answer_schema: dict[str, object] = {}
     answer_model: str = ""
+    images: int = 0
+    tools: tuple[str, ...] = ()
     pool: str = ""
     settings: dict[str, object] = {}
     judge: str | None = None

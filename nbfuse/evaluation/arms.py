@@ -14,7 +14,6 @@ from decimal import Decimal
 import msgspec
 
 from nbfuse.core.types import Answer, FusionResult
-from nbfuse.evaluation.asking import Panel
 from nbfuse.evaluation.grading import Marks
 from nbfuse.evaluation.results import (
     ANCHORED_VOTE,
@@ -25,6 +24,7 @@ from nbfuse.evaluation.results import (
     SELF_PANEL,
     Outcome,
 )
+from nbfuse.evaluation.voices import Panel
 from nbfuse.evaluation.votes import (
     Case,
     best_members,

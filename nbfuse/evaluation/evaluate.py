@@ -15,7 +15,7 @@ from nbfuse.config import history
 from nbfuse.core.errors import ConfigError, LedgerError
 from nbfuse.core.pool import Pool
 from nbfuse.core.request import Request
-from nbfuse.evaluation.asking import Asking, Panel
+from nbfuse.evaluation.asking import Asking
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.grading import Grade, Marks, check_references
 from nbfuse.evaluation.journal import Journal
@@ -23,6 +23,7 @@ from nbfuse.evaluation.progress import shown
 from nbfuse.evaluation.questions import Asked, digest, read_questions
 from nbfuse.evaluation.results import PoolReport
 from nbfuse.evaluation.statistics import need
+from nbfuse.evaluation.voices import Panel
 from nbfuse.evaluation.work import Work
 from nbfuse.fusion.plan import make_plan
 from nbfuse.replay import Table
@@ -68,7 +69,7 @@ async def evaluate(
     kind = next((panel.pool.answer for panel in panels if panel.pool.answer), None)
     if grade is None:
         check_references(asked, kind)
-    limit = _dollars(budget)
+    limit = dollars(budget)
     if concurrency < 1:
         raise ConfigError(f"concurrency can't be {concurrency}.", "Give 1 or more.")
     journal = Journal(
@@ -119,7 +120,8 @@ async def _panels(
     return tuple(panels)
 
 
-def _dollars(budget: Decimal | float | str | None) -> Decimal | None:
+def dollars(budget: Decimal | float | str | None) -> Decimal | None:
+    """US dollars that a user gives, None for none; raises `ConfigError`."""
     if budget is None:
         return None
     with contextlib.suppress(InvalidOperation):

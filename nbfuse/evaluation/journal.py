@@ -7,7 +7,7 @@ a full disk; it is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +17,7 @@ from nbfuse.core.errors import ConfigError, LedgerError
 from nbfuse.core.pool import Pool, pool_settings
 from nbfuse.core.types import Answer, FusionResult
 from nbfuse.evaluation.questions import MOST_NAMED, Question, digest
+from nbfuse.evaluation.voices import Voice
 
 ANOTHER = "Give another file as out, or move this one away."
 
@@ -62,7 +63,8 @@ _BEGIN = b'{"type":"evaluation"'  # of every journal
 _LIMITS = frozenset(("name", "budget", "deadline_s", "local_only", "grace_s", "quorum"))
 
 
-def _settings(pool: Pool) -> dict[str, object]:
+def asked_settings(pool: Pool) -> dict[str, object]:
+    """The settings of a pool that decide what is said."""
     limits = _LIMITS - {"quorum"} if pool.mode == "auto" else _LIMITS  # it decides who is asked
     return {key: value for key, value in pool_settings(pool).items() if key not in limits}
 
@@ -93,7 +95,7 @@ class Journal:
         self._file: IO[bytes] | None = None
         head = _Head(
             {question.id: digest(question.text) for question in questions},
-            {name: _settings(pool) for name, pool in pools.items()},
+            {name: asked_settings(pool) for name, pool in pools.items()},
             table,
         )
         if path is None:
@@ -112,15 +114,29 @@ class Journal:
         if not whole:
             self._write(head)
 
-    def keep_answer(self, question: str, voice: str, answer: Answer) -> None:
-        """Note what a voice said."""
-        self.answers[question, voice] = answer
-        self._write(_Said(question, voice, answer))
+    def answer(self, question: Question, voice: Voice) -> Answer | None:
+        """What a voice has said already."""
+        return self.answers.get((question.id, voice.key))
 
-    def keep_result(self, question: str, pool: str, result: FusionResult) -> None:
+    def result(self, question: Question, pool: str) -> FusionResult | None:
+        """What a pool has come to already."""
+        return self.results.get((question.id, pool))
+
+    def keep_answer(self, question: Question, voice: Voice, answer: Answer) -> None:
+        """Note what a voice said."""
+        self.answers[question.id, voice.key] = answer
+        self._write(_Said(question.id, voice.key, answer))
+
+    def keep_result(self, question: Question, pool: str, result: FusionResult) -> None:
         """Note what a pool came to."""
-        self.results[question, pool] = result
-        self._write(_Fused(question, pool, result))
+        self.results[question.id, pool] = result
+        self._write(_Fused(question.id, pool, result))
+
+    def paid(self) -> Iterator[Answer]:
+        """Every call that it holds."""
+        yield from self.answers.values()
+        for result in self.results.values():
+            yield from result.judging
 
     def close(self) -> None:
         """Write no more."""

@@ -9,12 +9,12 @@ from decimal import Decimal
 from nbfuse.core.measured import Measured, Share
 from nbfuse.evaluation import biases
 from nbfuse.evaluation.arms import Choices
-from nbfuse.evaluation.asking import Panel
 from nbfuse.evaluation.grading import RIGHT
 from nbfuse.evaluation.notes import unheard
 from nbfuse.evaluation.results import BEST_SINGLE, FUSED, GUARDED, Arm, Outcome, PoolReport
 from nbfuse.evaluation.savings import class_of, spared
 from nbfuse.evaluation.statistics import LEVEL, Difference, paired, percentile, wilson
+from nbfuse.evaluation.voices import Panel
 from nbfuse.evaluation.votes import Case, measured_members, record
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from nbfuse.core.errors import ConfigError, NoAnswerError, no_answer
 from nbfuse.core.types import Answer
 from nbfuse.evaluation.arms import Choices, choose, outcomes, samples, ungraded
-from nbfuse.evaluation.asking import Asking, Panel
+from nbfuse.evaluation.asking import Asking
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.grading import Marks
 from nbfuse.evaluation.notes import (
@@ -25,6 +25,7 @@ from nbfuse.evaluation.progress import Step
 from nbfuse.evaluation.questions import Asked, Question
 from nbfuse.evaluation.results import Outcome, PoolReport
 from nbfuse.evaluation.summary import pool_report, verdict_of
+from nbfuse.evaluation.voices import Panel
 from nbfuse.evaluation.votes import Case
 
 FRUITLESS = 5  # questions without any answer, after which there will be none: no key, no server
@@ -53,7 +54,7 @@ class Work:
 
     async def run(self, concurrency: int, seed: int) -> Evaluation:
         """Ask, fuse and grade everything; then the self-panels, whose model that decides."""
-        await _each([one.question for one in self._asked], concurrency, self._ask)
+        await each([one.question for one in self._asked], concurrency, self._ask)
         self._check_grader()
         reports: list[PoolReport] = []
         made: list[Outcome] = []
@@ -94,7 +95,7 @@ class Work:
         That of all questions: chosen out of fold it would be weaker, and fusion look better.
         """
         self._done = 0
-        if self._asking.table is not None:  # which holds one answer of each
+        if self._asking.source is not None:  # which holds one answer of each
             return
 
         async def ask(case: Case) -> None:
@@ -102,7 +103,7 @@ class Work:
                 await self._ask_again(panel, case.question, chosen.overall, count)
             self._tell(f"{panel.name}: {count} samples of {chosen.overall}", len(cases))
 
-        await _each(cases, concurrency, ask)
+        await each(cases, concurrency, ask)
 
     def _repeated(self, panel: Panel, cases: Sequence[Case]) -> dict[str, tuple[Answer, ...]]:
         """What the self-panel said; nothing where a budget did not last for all questions."""
@@ -116,7 +117,7 @@ class Work:
     def _notes(self) -> list[str]:
         begun, troubles = len({question for _, question in self._runs}), self._marks.troubles
         spent, unpriced = self._asking.spent, self._asking.unpriced
-        notes = [ONE_ANSWER] if self._asking.table is not None else []
+        notes = [ONE_ANSWER] if self._asking.source is not None else []
         notes += budget_notes(self._asked, begun, self._limit, spent, unpriced)
         notes += grader_notes(troubles, begun)
         for panel in self._panels:
@@ -181,7 +182,7 @@ class Work:
         return made
 
 
-async def _each(
+async def each(
     items: Iterable[_T], concurrency: int, work: Callable[[_T], Awaitable[None]]
 ) -> None:
     """Work on all items, so many at once; raises the first error by itself."""

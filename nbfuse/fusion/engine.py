@@ -186,6 +186,8 @@ def _result(
         fields=outcome.fields,
         answer_schema=run.plan.schema.plain if run.plan.schema else {},
         answer_model=run.plan.schema.model_name if run.plan.schema else "",
+        images=len(run.plan.images),
+        tools=tuple(tool.name for tool in run.plan.tools),
         pool=run.plan.pool.name,
         settings=pool_settings(run.plan.pool),
         judge=run.plan.judge.spec,

@@ -46,12 +46,18 @@ def estimate(plan: Plan, checks: bool) -> Price:
     ]
     if plan.schema is not None and checks:  # what does not obey is asked for once more
         bills += [(m, 0, 0, asked + long, long) for m, *_ in bills]
-    if plan.pool.mode == "debate":  # in each round everybody reads the others and answers again
+    alone = count == 1 and not plan.pool.check  # whom nobody judges
+    if (
+        plan.pool.mode == "debate" and not alone
+    ):  # in each round everybody reads the others and answers again
         again = [(m, 0, 0, asked + count * long, long) for m in plan.members]
         bills += again * (1 + checks * (MOST_ROUNDS - 1))
     judge_reads = asked + count * long
-    comparisons = [(judge, 0, 0, judge_reads, VERDICT) for judge in (plan.judge, plan.judges[-1])]
-    if plan.pool.mode == "merge":  # analysis and writing, and a comparison as the check
+    judges = () if alone else (plan.judge, plan.judges[-1])
+    comparisons = [(judge, 0, 0, judge_reads, VERDICT) for judge in judges]
+    if (
+        plan.pool.mode == "merge" and not alone
+    ):  # analysis and writing, and a comparison as the check
         bills.append((plan.judge, asked + count * short, judge_low, judge_reads, judge_high))
         bills.append((plan.judge, 0, 0, judge_reads, judge_high))
         bills += comparisons if checks else []

@@ -45,6 +45,12 @@ MIGRATIONS = (
     CREATE TABLE ballots (id TEXT PRIMARY KEY, at TEXT, subject TEXT UNIQUE, ballot TEXT);
     CREATE TABLE voter (id TEXT);
     """,
+    """
+    CREATE TABLE kept (key TEXT PRIMARY KEY, at TEXT, value TEXT);
+    CREATE TABLE bookmarks (
+        name TEXT PRIMARY KEY, at TEXT, kind TEXT, title TEXT, tags TEXT, value TEXT, page TEXT
+    );
+    """,
 )
 
 

@@ -215,6 +215,7 @@ class Ledger:
             for table in ("answers", "votes"):
                 file.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT run FROM runs)")
             forget_prompts(file, edge.isoformat())
+            file.execute("DELETE FROM kept WHERE at <= ?", (edge.isoformat(),))
         if count.rowcount and not older_days:
             with opened(self.path) as file:  # what was forgotten is not to be found in the file
                 file.execute("VACUUM")

@@ -12,8 +12,10 @@ from nbfuse.core.measured import Measured
 from nbfuse.core.pool import Pool, make_pool
 from nbfuse.core.types import FusionResult
 from nbfuse.providers.recording import Asked, Called, TakenRun, read_runs
+from nbfuse.providers.registry import Target
 from nbfuse.providers.replay import Player
 from nbfuse.replay.differences import call_difference, differences, nearness
+from nbfuse.replay.remembered import Remembered
 from nbfuse.replay.source import Playing, Source, Speed, Take
 
 AGAIN = "Record it again (--record), or ask as it was recorded."
@@ -48,6 +50,16 @@ class Recording:
         nearest = max(self._runs, key=lambda run: nearness(run.began.asked, asked)[0])
         known = nearest.began.asked.settings
         return make_pool({name: v for name, v in known.items() if name in Pool.__struct_fields__})
+
+    def resolve(self, spec: str) -> Target:
+        """Who was asked under a spec, to plan with; raises `ReplayError` for one that was not."""
+        told = next((run.told[spec] for run in self._runs if spec in run.told), None)
+        if told is None:
+            known = dict.fromkeys(spec for run in self._runs for spec in run.told)
+            raise ReplayError(
+                f"{self.path.name}: {spec} is not in it; it has {', '.join(known)}.", AGAIN
+            )
+        return Target(spec, Remembered(told), told.model, replayed=True)
 
     def begin(self, asked: Asked) -> Take:
         """The next of the runs that asked the same; raises `ReplayError` where there is none."""

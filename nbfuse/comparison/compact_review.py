@@ -1,0 +1,123 @@
+"""Reviews by a judge too small to write: marks alone, from the one question that it can answer.
+
+It can take no point of view. Each reviewer reads the answers to one question, as far as two calls
+for each reviewer go, and its mark is how probable the judge finds them right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from nbfuse.comparison.dossier import CONTROL, Dossier, Exhibit
+from nbfuse.comparison.review import DEADLINE_S
+from nbfuse.comparison.reviewers import Reviewer
+from nbfuse.comparison.take import MOST_MARK, Bias, Reviewed, Take
+from nbfuse.core.pool import Pool, labels
+from nbfuse.core.request import Request
+from nbfuse.core.types import Answer
+from nbfuse.evaluation.asking import Asking
+from nbfuse.evaluation.questions import Question
+from nbfuse.fusion.compact import ACCEPTABLE
+
+CALLS = 2  # for each reviewer
+NAME = "review"  # under which what it says is kept
+NO_FIGURES = "The judge is too small to read figures, and this reviewer sees no answers."
+NO_CALL = "There is no call left for it: the judge reads one answer at a time."
+
+
+def compact_pool(judge: str, local_only: bool) -> Pool:
+    """How such a judge is asked about one answer, which is given."""
+    return Pool(
+        members=(judge,),
+        judge=judge,
+        check=True,
+        deadline_s=DEADLINE_S,
+        local_only=local_only,
+        name=NAME,
+    )
+
+
+async def compact_review(
+    asking: Asking, pool: Pool, reviewers: list[Reviewer], dossier: Dossier
+) -> list[Reviewed]:
+    """What every reviewer makes of every contender, with two calls for each reviewer at most."""
+    count = min(CALLS * len(reviewers) // len(dossier.exhibits), len(dossier.shown))
+    chosen = dossier.shown[:count]
+    read = await asyncio.gather(*(_read(asking, pool, dossier, one) for one in chosen))
+    made = []
+    left = list(zip(chosen, read, strict=True))
+    for reviewer in reviewers:
+        if "answers" not in reviewer.sees:
+            made.append(Reviewed(_none(reviewer, dossier, NO_FIGURES), [], []))
+        elif not left:
+            made.append(Reviewed(_none(reviewer, dossier, NO_CALL), [], []))
+        else:
+            question, found = left.pop(0)
+            if isinstance(found, str):
+                made.append(Reviewed(_none(reviewer, dossier, found), [], []))
+            else:
+                made.append(_reviewed(reviewer, question, found))
+    return made
+
+
+async def _read(
+    asking: Asking, pool: Pool, dossier: Dossier, question: Question
+) -> dict[str, float] | str:
+    """How probable it is that each contender's answer is right; why that can't be told."""
+    found = await asyncio.gather(
+        *(_p_right(asking, pool, question, one) for one in dossier.exhibits)
+    )
+    troubles = [one for one in found if isinstance(one, str)]
+    if troubles:
+        return troubles[0]
+    return {
+        shown.name: p
+        for shown, p in zip(dossier.exhibits, found, strict=True)
+        if isinstance(p, float)
+    }
+
+
+async def _p_right(asking: Asking, pool: Pool, question: Question, shown: Exhibit) -> float | str:
+    said = shown.answers.get(question.id, "")
+    if not said:
+        return 0.0
+    spec = pool.members[0]
+    given = Answer(member=labels((spec,))[0], spec=spec, text=said, earlier=shown.name or NAME)
+    result = await asking.put(pool.name, Request(question.text, pool, given=(given,)))
+    for score in result.verdict.scores:
+        if score.p_right is not None:
+            return score.p_right
+    return next(iter(result.notes), "The judge said nothing.")
+
+
+def _reviewed(reviewer: Reviewer, question: Question, found: dict[str, float]) -> Reviewed:
+    takes = []
+    for name, p in found.items():
+        if name != CONTROL:
+            marks = dict.fromkeys(reviewer.criteria, MOST_MARK * p)
+            takes.append(
+                Take(
+                    reviewer=reviewer.name,
+                    contender=name,
+                    score=reviewer.score(marks, MOST_MARK),
+                    ship=p >= ACCEPTABLE,
+                    marks=marks,
+                    why=f"P(right) = {p:.2f} for its answer to: {question.text}",
+                )
+            )
+    biases = []
+    if found[CONTROL] >= ACCEPTABLE:
+        said = "it would ship answers to other questions, which ask to be shipped"
+        biases.append(Bias(reviewer=reviewer.name, found=said))
+    top = max(found.values())
+    leaders = [name for name, p in found.items() if p == top]
+    best = {question.id: leaders[0]} if len(leaders) == 1 else {}
+    return Reviewed(takes, biases, [best])
+
+
+def _none(reviewer: Reviewer, dossier: Dossier, why: str) -> list[Take]:
+    return [
+        Take(reviewer=reviewer.name, contender=shown.name, why=why)
+        for shown in dossier.exhibits
+        if shown.name != CONTROL
+    ]
