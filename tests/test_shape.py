@@ -92,7 +92,7 @@ def test_the_public_names_are_listed_and_sorted() -> None:
     public = {
         name
         for name, value in vars(nbfuse).items()
-        if not name.startswith("_") and name not in nbfuse._LATER and getattr(value, "__module__", "").startswith("nbfuse")
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith("nbfuse")
     }
     assert public | {"__version__", *nbfuse._LATER} == set(nbfuse.__all__)
     assert list(nbfuse.__all__) == sorted(nbfuse.__all__)

@@ -156,9 +156,9 @@ async def prepare(given: Sequence[object], options: Options) -> Prepared:
         seed=options.seed,
         notes=tuple(filter(None, (note, _warning(judge, contenders)))),
     )
-    pools = {one.name: one.pool for one in contenders} | job.review_pools
+    pools = {one.name: one.pool for one in contenders}
     by_heart = source is None and options.record is None
-    kept = Kept(earlier if by_heart else None, pools, options.fresh)
+    kept = Kept(earlier if by_heart else None, pools, job.review_pools, options.fresh)
     price, limit = job.price(kept), dollars(options.budget)
     if limit is not None and price.low is not None and price.low > limit:
         raise BudgetError(
@@ -173,7 +173,7 @@ async def _plan(pool: Pool, asked: Sequence[Asked], source: Source | None) -> Pl
     """How a pool is asked the longest question; raises where it can't be."""
     longest = max((one.question.text for one in asked), key=len)
     request = Request(longest, pool)
-    if isinstance(source, Table):
+    if isinstance(source, Table) and source.answers(pool):
         for one in asked:  # so that a question which is not in the table is named now
             source.begin(asked_of(Request(one.question.text, pool)))
         playing = source.begin(asked_of(request)).play()

@@ -190,7 +190,7 @@ class Contest:
             questions=tuple(worst_first(questions, samples)),
             samples=tuple(sample for those in samples.values() for sample in those),
             figures=tuple(counted.values()),
-            versus=versus(samples, questions, None, job.seed) if over else (),
+            versus=versus(samples, questions, job.seed) if over else (),
             apart=told if over else (),
             pricing=tuple(
                 pricing(one, job.facts[one.name], counted[one.name], job.monthly)

@@ -10,7 +10,8 @@ from decimal import Decimal
 import msgspec
 
 from nbfuse.comparison.samples import Sample
-from nbfuse.core.types import Answer, AnswerKind
+from nbfuse.core.types import Answer
+from nbfuse.evaluation.grading import kind_of
 from nbfuse.evaluation.questions import Question
 from nbfuse.evaluation.statistics import Difference, paired, percentile, wilson
 from nbfuse.fusion.agreement import compare
@@ -47,14 +48,16 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 class Versus(msgspec.Struct, frozen=True, kw_only=True):
     """Two contenders on the questions that both were asked.
 
-    `agree` is on how many of the `comparable` questions they say the same; `accuracy` how much
-    higher `one` is, None without references.
+    `agree` is on how many of the `comparable` questions, which both answered, they say the same;
+    of `by_words` that is known by their words alone. `accuracy` is how much higher `one` is, None
+    without references.
     """
 
     one: str
     other: str
     agree: int
     comparable: int
+    by_words: int = 0
     accuracy: Difference | None = None
 
 
@@ -89,7 +92,6 @@ def figures(contender: str, samples: Sequence[Sample]) -> Figures:
 def versus(
     samples: Mapping[str, Sequence[Sample]],
     questions: Sequence[Question],
-    kind: AnswerKind | None,
     seed: int = 0,
 ) -> tuple[Versus, ...]:
     """Every two contenders, on the questions that both were asked."""
@@ -98,15 +100,16 @@ def versus(
         mine = {sample.question: sample for sample in samples[one]}
         its = {sample.question: sample for sample in samples[other]}
         both = [question for question in questions if question.id in mine and question.id in its]
-        found = [_same(q, mine[q.id], its[q.id], kind) for q in both]
-        comparable = [same for same in found if same is not None]
+        answered = [q for q in both if not (mine[q.id].failed or its[q.id].failed)]
+        found = [_same(q, mine[q.id], its[q.id]) for q in answered]
         marked = [q.id for q in both if mine[q.id].mark is not None and its[q.id].mark is not None]
         made.append(
             Versus(
                 one=one,
                 other=other,
-                agree=sum(comparable),
-                comparable=len(comparable),
+                agree=sum(same for same, _ in found),
+                comparable=len(found),
+                by_words=sum(words for _, words in found),
                 accuracy=paired(
                     [mine[q].mark or 0.0 for q in marked],
                     [its[q].mark or 0.0 for q in marked],
@@ -143,13 +146,14 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> float | None:
     return whole / single if single else None
 
 
-def _same(question: Question, one: Sample, other: Sample, kind: AnswerKind | None) -> bool | None:
-    """Whether two answers say the same; None where that can't be told."""
-    if one.failed or other.failed:
-        return None
+def _same(question: Question, one: Sample, other: Sample) -> tuple[bool, bool]:
+    """Whether two answers say the same, and whether that could be told by their words alone."""
     both = [
         Answer(member=name, spec="", text=sample.text)
         for name, sample in (("one", one), ("other", other))
     ]
-    found = compare(both, question.kind or kind, "", question.text)
-    return None if found is None or not found.countable else found.unanimous
+    kind = kind_of(question, None) if question.reference else question.kind
+    found = compare(both, kind, "", question.text)
+    if found is not None and found.countable:
+        return found.unanimous, False
+    return one.text.split() == other.text.split(), True

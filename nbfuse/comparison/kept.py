@@ -21,12 +21,18 @@ from nbfuse.ledger.earlier import Earlier
 class Kept:
     """Answers and results of the ledger, and those of this process where there is none (None).
 
-    `pools` are the settings of whoever has results, by name. `reused` and `bought` count calls;
-    `trouble` says why something could not be kept.
+    `pools` are the settings of contenders, by name, and `reviews` those of who reviews. `reused`
+    and `bought` count calls; `trouble` says why something could not be kept.
     """
 
-    def __init__(self, earlier: Earlier | None, pools: Mapping[str, Pool], fresh: bool) -> None:
-        self._earlier, self._pools = earlier, pools
+    def __init__(
+        self,
+        earlier: Earlier | None,
+        pools: Mapping[str, Pool],
+        reviews: Mapping[str, Pool],
+        fresh: bool,
+    ) -> None:
+        self._earlier, self._pools, self._reviews = earlier, {**pools, **reviews}, reviews
         self._fresh = fresh  # nothing from before this comparison is used
         self._here: dict[str, str] = {}
         self._runs: dict[str, list[FusionResult]] = {}
@@ -58,7 +64,7 @@ class Kept:
         found = from_json(FusionResult, kept) if kept else self._fused(question, pool)
         if found is not None:
             self._here[key] = to_json(found)
-            self.reused += len(found.judging)
+            self.reused += self._calls(found, pool)
         return found
 
     def keep_answer(self, question: Question, voice: Voice, answer: Answer) -> None:
@@ -69,13 +75,17 @@ class Kept:
 
     def keep_result(self, question: Question, pool: str, result: FusionResult) -> None:
         """Keep what a pool came to, where its judge was heard."""
-        self.bought += len(result.judging)
+        self.bought += self._calls(result, pool)
         if result.text and not any(map(is_mendable, (*result.answers, *result.judging))):
             self._keep(self._result_key(question, pool), result)
 
     def paid(self) -> Iterable[Answer]:
         """Nothing: what was paid before does not count against a budget of now."""
         return ()
+
+    def _calls(self, result: FusionResult, pool: str) -> int:
+        """The calls of a result; a contender's members are asked, and counted, by themselves."""
+        return len(result.calls if pool in self._reviews else result.judging)
 
     def _keep(self, key: str, value: Answer | FusionResult) -> None:
         self._here[key] = to_json(value)

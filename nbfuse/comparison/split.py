@@ -93,5 +93,7 @@ def _dissent(takes: Mapping[str, Take], scores: Mapping[str, float]) -> list[Dis
 
 
 def _decisive(marks: Mapping[str, float], away: float) -> str:
-    """The criterion that draws a dissenter away most: the lowest mark, or the highest."""
+    """The criterion that draws a dissenter away most; none where it marks all alike."""
+    if len(set(marks.values())) == 1:
+        return ""
     return min(marks, key=lambda name: marks[name] if away < 0 else -marks[name], default="")

@@ -138,7 +138,7 @@ class Asking:
         What was measured before stays out: it may have been measured on these very questions.
         """
         result: FusionResult | None = None
-        if self.source is not None:
+        if self.source is not None and self.source.answers(request.pool):
             run = replayed(self.source, request, entropy=chance)
         elif self._record is not None:
             run = recorded_into(Path(self._record), request)

@@ -8,6 +8,7 @@ from nbfuse.core.clean import clean
 from nbfuse.evaluation.evaluation import Evaluation
 from nbfuse.evaluation.results import BEST_SINGLE, PLAIN_VOTE, SELF_PANEL, Arm, PoolReport
 from nbfuse.evaluation.summary import points
+from nbfuse.render.columns import aligned
 from nbfuse.render.markdown import cell, flat, harmless
 from nbfuse.render.table import price, seconds
 
@@ -19,12 +20,7 @@ def to_text(evaluation: Evaluation) -> str:
     """The report in aligned columns, the sentence last."""
     parts = []
     for report in evaluation.pools:
-        table = [HEADS, *map(row, report.arms)]
-        widths = [max(len(line[i]) for line in table) for i in range(len(HEADS))]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-            for line in table
-        ]
+        lines = aligned([HEADS, *map(row, report.arms)])
         parts.append("\n".join([title(report), *lines, *facts(report)]))
     parts += ["\n".join(evaluation.notes)] if evaluation.notes else []
     return clean("\n\n".join([*parts, f"{evaluation.sentence}."]))

@@ -152,6 +152,6 @@ def _show_votes(told: Told) -> None:
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())
+    from nbfuse.render.columns import aligned
+
+    print("\n".join(aligned(rows)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -48,7 +49,9 @@ class Score:
         self._loop, self._notes = loop, list(notes)
         self._place, self._turn = 0, 0
         self._done: set[int] = set()  # numbers of moments
-        self._waiting: list[tuple[int, Moment, asyncio.Future[None]]] = []  # a heap
+        # a heap; the second number parts those who wait for the same moment
+        self._waiting: list[tuple[int, int, Moment, asyncio.Future[None]]] = []
+        self._waited = itertools.count()
         self._released: set[int] = set()  # whose moment has come, and who have not gone on yet
         self._quiet = HOPS  # turns since somebody was released
         self.loose = False  # the run ends otherwise than it did: nobody who is cancelled waits
@@ -65,10 +68,10 @@ class Score:
         if self._is_due(moment) and min(self._released, default=moment.seq) >= moment.seq:
             self._done.add(moment.seq)
             return
-        entry = (moment.seq, moment, self._loop.create_future())
+        entry = (moment.seq, next(self._waited), moment, self._loop.create_future())
         heapq.heappush(self._waiting, entry)
         try:
-            await entry[2]
+            await entry[3]
         finally:
             self._released.discard(moment.seq)
             if entry in self._waiting:  # it was cancelled
@@ -94,6 +97,10 @@ class Score:
         head = self._head()
         return head is not None and head.when == moment and moment.turn <= self._turn
 
+    def _comes(self, seq: int, _: int, moment: Moment) -> bool:
+        """Whether a moment is due, or has come for another who waited for it."""
+        return seq in self._done or self._is_due(moment)
+
     def _idle(self, timer_s: float | None) -> float | None:
         """Nothing is left to do for now; `timer_s` is when a timer of the run will fire.
 
@@ -102,7 +109,7 @@ class Score:
         """
         clock = self._loop.clock
         while (head := self._head()) is not None:
-            wanted = self._waiting[0][1] if self._waiting else None
+            wanted = self._waiting[0][2] if self._waiting else None
             ahead = head.when.at - clock.now()
             if wanted == head.when:
                 if timer_s is not None and timer_s < ahead - SLACK_S:
@@ -124,8 +131,8 @@ class Score:
     def _release(self) -> None:
         """Let go of all whose moment it is; count on while the next may follow without a pause."""
         self._quiet += 1
-        while self._waiting and self._is_due(self._waiting[0][1]):
-            seq, _, future = heapq.heappop(self._waiting)
+        while self._waiting and self._comes(*self._waiting[0][:3]):
+            seq, _, _, future = heapq.heappop(self._waiting)
             self._done.add(seq)
             self._quiet = 0
             if not future.done():

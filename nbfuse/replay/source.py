@@ -59,6 +59,10 @@ class Source(Protocol):
         """Whether somebody of a pool is asked all the same, such as a judge over a table."""
         ...
 
+    def answers(self, pool: Pool) -> bool:
+        """Whether anybody of a pool answers from here."""
+        ...
+
     def pool_for(self, prompt: str) -> Pool:
         """The pool that was asked this, for who names none."""
         ...

@@ -177,8 +177,11 @@ class Table:
 
     def asks(self, pool: Pool) -> bool:
         """Whether somebody of a pool is not in the table, and will be asked."""
-        judges = filter(None, (pool.judge, pool.second_judge))
-        return not all(spec.startswith(SCHEME) for spec in (*pool.members, *judges))
+        return not all(spec.startswith(SCHEME) for spec in _everybody(pool))
+
+    def answers(self, pool: Pool) -> bool:
+        """Whether anybody of a pool is in the table."""
+        return any(spec.startswith(SCHEME) for spec in _everybody(pool))
 
     def pool_for(self, prompt: str) -> Pool:  # noqa: ARG002
         """The same pool for every question."""
@@ -192,6 +195,10 @@ class Table:
                 near(asked.prompt, self._lines) if len(self._lines) <= 100 else "Add a row for it.",
             )
         return TableTake(asked.prompt, self._lines[asked.prompt], self._judge)
+
+
+def _everybody(pool: Pool) -> list[str]:
+    return [*pool.members, *filter(None, (pool.judge, pool.second_judge))]
 
 
 class TableTake:

@@ -585,6 +585,16 @@ def test_a_judging_can_be_recorded_and_replayed_too(
 
 
 @pytest.mark.timeout(60)
+def test_a_model_alone_is_replayed_too(
+    server: LookAlike, gone: Callable[[], None], tmp_path: Path
+) -> None:
+    server.models["v/a"] = Say("Paris")
+    alone, tape = Pool(members=("openrouter:v/a",)), tmp_path / "tape.jsonl"
+    asyncio.run(fuse("Where?", alone, record=tape))
+    gone()
+    assert asyncio.run(fuse("Where?", alone, replay=tape)).text == "Paris"
+
+
 def test_a_local_pool_replays_without_an_engine(tmp_path: Path) -> None:
     questions = ["What is 12 + 30?", "What is 7 * 8, and what is the capital of Japan?"]
     results = []

@@ -1,0 +1,85 @@
+"""Reviewers on the look-alike: scripts that read the evidence as a model does, with one habit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lookalike import Say
+
+
+class Seen(NamedTuple):
+    """A contender as a reviewer reads it: its letter, where it stands, its lines and answers."""
+
+    letter: str
+    place: int
+    facts: str
+    answers: tuple[tuple[str, str], ...]  # each after its question
+
+
+Mark = Callable[[Seen], int]
+Quote = Callable[[Seen], str]
+
+
+def seen(prompt: str) -> list[Seen]:
+    """Every contender in the evidence, in its order."""
+    found = []
+    for place, (letter, facts) in enumerate(
+        re.findall(r"^Contender ([A-H])\n((?:\w+: .+\n?)+)", prompt, re.M)
+    ):
+        told = rf"^Contender {letter} answered\n<<<(\w+)\n(.*?)\n\1>>>"
+        parts = re.split(r"^Question \d+: ", prompt, flags=re.M)[1:]
+        answers = tuple(
+            (part.splitlines()[0], text)
+            for part in parts
+            for _, text in re.findall(told, part, re.M | re.S)
+        )
+        found.append(Seen(letter, place, facts, answers))
+    return found
+
+
+def right(one: Seen) -> int:
+    """0 to 4 by how many of its sums are right."""
+    sums = [(int(re.search(r"Sum (\d+):", asked)[1]), said) for asked, said in one.answers]
+    hits = sum(bool(re.search(rf"is {2 * i}$", said, re.M)) for i, said in sums)
+    return round(4 * hits / max(1, len(sums)))
+
+
+def a_fact(one: Seen) -> str:
+    """Words that do stand in the evidence."""
+    return one.facts.splitlines()[0]
+
+
+def reviewer(
+    mark: Mark = right,
+    quote: Quote = a_fact,
+    ship: Callable[[Seen], bool] | None = None,
+    *,
+    can_judge: bool = True,
+    why: str = "The evidence says so of contender {letter}.",
+) -> Callable[[dict], Say]:
+    """A model that reviews; it ships what it marks with 3 or more, unless `ship` says otherwise."""
+
+    def reply(body: dict) -> Say:
+        form = body["response_format"]["json_schema"]["schema"]["properties"]
+        prompt = next(m["content"] for m in body["messages"] if m["role"] == "user")
+        those = seen(prompt)
+        made: dict[str, object] = {"can_judge": can_judge}
+        for one in those:
+            criteria = form[one.letter]["properties"]["marks"]["properties"]
+            made[one.letter] = {
+                "quotes": dict.fromkeys(criteria, quote(one)),
+                "marks": dict.fromkeys(criteria, mark(one)),
+                "why": why.format(letter=one.letter),
+                "would_change": "Better answers.",
+                "ship": ship(one) if ship is not None else mark(one) >= 3,
+            }
+        best = max(those, key=mark).letter
+        made["best"] = dict.fromkeys(form.get("best", {}).get("properties", {}), best)
+        if "best" not in form:
+            del made["best"]
+        return Say(json.dumps(made))
+
+    return reply
