@@ -13,12 +13,12 @@ import msgspec
 from nbfuse.comparison.take import Bias, Take
 
 LEAST_TAKES = 2  # that count, below which there is no verdict
-DISSENT = 15.0  # points of 100 from the mean of the others that make a dissenter
+DISSENT = 15.0  # points of 100 from the median that make a dissenter
 NO_VERDICT = "No panel verdict"
 
 
 class Dissent(msgspec.Struct, frozen=True):
-    """A reviewer who is far from the others, by how many points, and the criterion to blame."""
+    """A reviewer who is far from the median, by how many points, and the criterion to blame."""
 
     reviewer: str
     points: float
@@ -81,12 +81,11 @@ def _split(name: str, takes: Sequence[Take]) -> Split:
 
 
 def _dissent(takes: Mapping[str, Take], scores: Mapping[str, float]) -> list[Dissent]:
-    found = []
+    if len(scores) <= LEAST_TAKES:
+        return []
+    found, median = [], statistics.median(scores.values())
     for reviewer, take in takes.items():
-        others = [score for name, score in scores.items() if name != reviewer]
-        if len(others) < LEAST_TAKES:
-            continue
-        away = scores[reviewer] - statistics.fmean(others)
+        away = scores[reviewer] - median  # one outlier must not make dissenters of the others
         if abs(away) >= DISSENT:
             found.append(Dissent(reviewer, away, _decisive(take.marks, away)))
     return found

@@ -235,7 +235,7 @@ def split_lines(found: Comparison) -> list[str]:
             side = "above" if one.points > 0 else "below"
             lines.append(
                 f"{one.reviewer} dissents on {split.contender}: {abs(one.points):.0f} points "
-                f"{side} the others{where}."
+                f"{side} the median{where}."
             )
         for name in split.flips:
             lines.append(f"{name} would decide otherwise on {split.contender} in the other order.")
