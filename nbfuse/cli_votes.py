@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
 
+from nbfuse.cli_print import show
 from nbfuse.comparison.exchange import exported, merged, own_votes
 from nbfuse.comparison.tally import HEADS, rows
 from nbfuse.core.errors import ConfigError
 
-Show = Callable[[Sequence[str], Sequence[Sequence[str]], bool], int]
 OK = 0
 
 
@@ -23,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the table as JSON")
 
 
-def run(options: argparse.Namespace, show: Show) -> int:
+def run(options: argparse.Namespace) -> int:
     """List, export or merge; raises an `NbfuseError`."""
     if (options.folder is None) is not (options.action == "list"):
         raise ConfigError(

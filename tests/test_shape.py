@@ -23,7 +23,9 @@ FLOORS = [
     {"render", "api", "report", "written", "advice", "models", "evaluation"},
     {"comparison"},
     {"options"},
-    {"notebook", "cli", "cli_eval", "cli_votes", "doctor", "demo", "__main__", "__init__"},
+    {"cli_print"},
+    {"notebook", "cli", "doctor", "demo", "__main__", "__init__"}
+    | {"cli_ask", "cli_bookmarks", "cli_compare", "cli_eval", "cli_votes"},
 ]
 HEAVY = ("httpx", "nh3", "markdown_it", "rich", "xllamacpp", "IPython", "keyring", "nbclient")
 HEAVY += ("anywidget", "pygments", "latex2mathml", "tomlkit", "scipy", "numpy", "matplotlib")
