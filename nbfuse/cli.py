@@ -1,4 +1,4 @@
-"""The command line: `nbfuse demo`, `ask`, `eval`, `models`, `history`, `votes`, `doctor`.
+"""The command line: `nbfuse demo`, `ask`, `eval`, `compare`, `history` and others.
 
 Exit codes: 0 done, 1 no answer or something missing, 2 wrong use, 130 interrupted.
 """
@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from nbfuse import cli_ask, cli_eval, cli_votes
+from nbfuse import cli_ask, cli_bookmarks, cli_compare, cli_eval, cli_votes
 from nbfuse._version import __version__
 from nbfuse.cli_print import print_result, print_table, show
 from nbfuse.core.errors import ConfigError, NbfuseError, PromptError
@@ -94,6 +94,12 @@ def parser() -> Parser:
     history = add("history", _history, "earlier runs: find them, see them again, forget them")
     add_history_options(history)
     history.add_argument("--json", action="store_true", help="print them as JSON")
+    cli_compare.add_options(
+        add("compare", cli_compare.run, "which of two to four to ship, on your own questions")
+    )
+    cli_bookmarks.add_options(
+        add("bookmarks", cli_bookmarks.run, "comparisons and runs that you kept")
+    )
     cli_votes.add_options(
         add("votes", cli_votes.run, "your votes on models and pools, and a folder's")
     )

@@ -89,6 +89,21 @@ def add_tape_options(parser: argparse.ArgumentParser) -> None:
     add("--replay-speed", choices=SPEEDS, metavar="SPEED", help="full (default) or original")
 
 
+def add_compare_options(parser: argparse.ArgumentParser) -> None:
+    """Add who is compared, on what, by whom, and within which limits."""
+    add = parser.add_argument
+    add("contenders", nargs="*", metavar="A B", help="two to four models, pool:NAME or run:NAME")
+    add("--on", metavar="X", help="questions: a file; in a cell a variable (default: your last)")
+    add("-j", "--judge", metavar="MODEL", help="who plays the reviewers")
+    add("--monthly", type=int, metavar="N", help="questions a month (default: your pace)")
+    add("--budget", metavar="USD", help="begin nothing more once so much is spent")
+    add("--concurrency", type=int, default=4, metavar="N", help="questions at once (default: 4)")
+    add("--seed", type=int, default=0, metavar="N", help="draws what reviewers read")
+    add("--fresh", action="store_true", help="use nothing again that was paid for before")
+    add_tape_options(parser)
+    add("--dry-run", action="store_true", help="say who would be asked and the price; ask nobody")
+
+
 def add_history_options(parser: argparse.ArgumentParser) -> None:
     """Add what chooses among the runs of the ledger, and what is done with them."""
     add = parser.add_argument

@@ -19,18 +19,23 @@ LEVEL = 0.05  # of taking chance for a difference, over all ways and pairs
 
 
 class Apart(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells two contenders apart: `by` names it, and is empty where nothing does."""
+    """What tells two contenders apart: `by` names it, and is empty where nothing does.
+
+    `enough` is False where there are so few questions that no difference could have shown.
+    """
 
     one: str
     other: str
     by: tuple[str, ...] = ()
+    enough: bool = True
 
     @property
     def words(self) -> str:
         """It as a sentence."""
         if self.by:
             return f"{self.one} and {self.other} differ in {', '.join(self.by)}."
-        return f"{self.one} and {self.other} cannot be told apart."
+        why = "" if self.enough else ": there are too few questions for that"
+        return f"{self.one} and {self.other} cannot be told apart{why}."
 
 
 def apart(
@@ -61,7 +66,8 @@ def apart(
     found = _holm({name: _sign_test(values) for name, values in ways.items()}, pairs)
     if not alike(facts[one], facts[other]):
         found.append("what is known of their models")
-    return Apart(one=one, other=other, by=tuple(found))
+    enough = _sign_test([1.0] * len(both)) < LEVEL / (len(ways) * pairs)
+    return Apart(one=one, other=other, by=tuple(found), enough=enough)
 
 
 def _sign_test(differences: Iterable[float]) -> float:

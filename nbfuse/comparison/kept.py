@@ -39,6 +39,11 @@ class Kept:
         self.reused = self.bought = 0
         self.trouble = ""
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is kept is there after this comparison."""
+        return self._earlier is not None
+
     def answer(self, question: Question, voice: Voice) -> Answer | None:
         """What a voice has said already: in a comparison, else in a run of the history."""
         key = _answer_key(question, voice)

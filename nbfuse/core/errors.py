@@ -170,13 +170,18 @@ class DownloadError(ModelError):
 
 
 class Stopped(KeyboardInterrupt):
-    """The run was interrupted; `result` holds what had arrived, if it had begun."""
+    """It was interrupted; `result` holds what had arrived of a run, if it had begun.
 
-    def __init__(self, result: FusionResult | None) -> None:
+    `kept` says what has become of something else than a run.
+    """
+
+    def __init__(self, result: FusionResult | None, kept: str = "") -> None:
         super().__init__("Stopped.")
-        self.result = result
+        self.result, self.kept = result, kept
 
     def _render_traceback_(self) -> list[str]:  # a full traceback costs IPython 100 ms
+        if self.kept:
+            return [f"Stopped. {self.kept}"]
         if self.result is None:
             return ["Stopped before anything had arrived."]
         kept = sum(answer.usable for answer in self.result.answers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Sequence
 
 from IPython.core.getipython import get_ipython
@@ -15,8 +16,12 @@ from nbfuse.core.types import FusionResult
 from nbfuse.ledger.ledger import Ledger
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.saved import can_update, knows_widgets
+from nbfuse.notebook.session import Session
 from nbfuse.notebook.voting import known, vote
 from nbfuse.options import HelpShown, Parser, add_history_options
+
+if typing.TYPE_CHECKING:
+    from nbfuse.notebook.marking import Shown
 
 HELP = """\
 %%fuse [options]        ask a pool what stands below the line
@@ -33,6 +38,8 @@ HELP = """\
 %fuse vote ship MODEL   whether you would use a model or pool:NAME: ship or skip
 %fuse vote blind        two of the last answers, names unseen; then %fuse vote A, B or tie
 %fuse votes             your votes, with ratings; merge FOLDER counts everybody's, export FOLDER
+%fuse compare A B       which one to ship, on your own questions: --on NAME|FILE, --help
+%fuse bookmarks         what you kept: save NAME, search WORD, open NAME, delete NAME
 %fuse history [WORD]    earlier runs; --show RUN shows one again, --help tells the rest
 %fuse help              this page
 """
@@ -45,17 +52,19 @@ COMMANDS = (
     "promote",
     "vote",
     "votes",
+    "compare",
+    "bookmarks",
     "history",
     "last",
     "help",
 )
 
 
-def run_command(
-    words: Sequence[str], last: FusionResult | None, print_options: Callable[[], None]
-) -> FusionResult | None:
+def run_command(words: Sequence[str], session: Session, print_options: Callable[[], None]) -> Shown:
     """Print what the command asks for; a result, where it asks for one. Raises an `NbfuseError`."""
     from nbfuse import report
+
+    last = session.last
 
     match list(words) or ["help"]:
         case ["--help" | "-h"]:
@@ -82,7 +91,11 @@ def run_command(
         case ["history", *rest]:
             return _history(rest)
         case ["vote", *rest]:
-            vote(rest, last)
+            vote(rest, last, session.compared)
+        case ["bookmarks", *rest]:
+            from nbfuse.notebook.marking import bookmarks
+
+            return bookmarks(rest, session.compared or last, _print_columns)
         case ["votes"]:
             _show_votes(own_votes())
         case ["votes", "merge", folder]:

@@ -27,6 +27,8 @@ from nbfuse.notebook.runner import runner
 from nbfuse.notebook.session import Session
 from nbfuse.options import HelpShown, Parser, add_run_options, add_tape_options, pool_of, tape_of
 
+COMPARISON = ("nbfuse.comparison.comparison", "Comparison")  # imported where one is made
+
 
 def parser() -> Parser:
     """The options of `%%fuse`."""
@@ -74,7 +76,7 @@ class Fuse(Magics):
 
     @no_var_expand
     @line_cell_magic
-    def fuse(self, line: str, cell: str | None = None) -> FusionResult | None:
+    def fuse(self, line: str, cell: str | None = None) -> object:
         """Ask several language models at once and fuse their answers.
 
         %%fuse [options]
@@ -88,12 +90,18 @@ class Fuse(Magics):
         about commands.
         """
         words = _words(line)
-        if cell is None and words[:1] != ["rejudge"]:
-            shown = run_command(words, self.session.last, parser().print_help)
-            self.session.last = shown or self.session.last  # what comes next is about that one
-            return shown
         try:
-            return self._judge_again(words[1:]) if cell is None else self._ask(words, cell)
+            if cell is not None:
+                return self._ask(words, cell)
+            if words[:1] == ["rejudge"]:
+                return self._judge_again(words[1:])
+            if words[:1] == ["compare"]:
+                from nbfuse.notebook.comparing import compare
+
+                return compare(self.session, words[1:])
+            shown = run_command(words, self.session, parser().print_help)
+            self.session.refer_to(shown)  # what comes next is about that one
+            return shown
         except Stopped:
             raise
         except KeyboardInterrupt:  # before or after the run itself
@@ -228,7 +236,9 @@ def load(ip: InteractiveShell) -> None:
     ip.register_magics(magic)
     ip.events.register("pre_run_cell", magic.session.forget_screen)
     assert ip.display_formatter is not None
-    ip.display_formatter.ipython_display_formatter.for_type(FusionResult, magic.session.show)
+    formatter = ip.display_formatter.ipython_display_formatter
+    formatter.for_type(FusionResult, magic.session.show)
+    formatter.for_type_by_name(*COMPARISON, magic.session.show_comparison)
     completion.install(ip)
 
 
@@ -240,5 +250,7 @@ def unload(ip: InteractiveShell) -> None:
         ip.configurables.remove(magic)
         ip.events.unregister("pre_run_cell", magic.session.forget_screen)
     assert ip.display_formatter is not None
-    ip.display_formatter.ipython_display_formatter.pop(FusionResult, None)
+    formatter = ip.display_formatter.ipython_display_formatter
+    for shown in (FusionResult, ".".join(COMPARISON)):
+        formatter.pop(shown, None)
     completion.uninstall(ip)

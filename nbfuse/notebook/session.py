@@ -21,6 +21,7 @@ from nbfuse.notebook.runner import interrupts_call, runner
 from nbfuse.notebook.saved import bundle, can_update, knows_widgets
 
 if typing.TYPE_CHECKING:
+    from nbfuse.comparison.comparison import Comparison
     from nbfuse.notebook.live import LiveView
 
 STOP_S = 2.0  # for the streams to close after an interrupt; they need some 20 ms
@@ -50,7 +51,8 @@ class Session:
         self.shell = shell
         self.live = True
         self.last: FusionResult | None = None
-        self._on_screen: FusionResult | None = None
+        self.compared: Comparison | None = None  # if it is later than the last result
+        self.on_screen: object = None
         self._views: deque[LiveView] = deque()
 
     def run(
@@ -103,14 +105,14 @@ class Session:
                 on_screen = self._finish(view, heard, result) or quiet
                 if raising and result and result.status != "complete" and not on_screen:
                     self.show(result)  # an error follows, and what has arrived is worth seeing
-                self._on_screen = result if on_screen else None
+                self.on_screen = result if on_screen else None
         if pressed:
             raise Stopped(result)
         return result
 
     def show(self, result: FusionResult) -> None:
         """Show a result, unless the view of its own run has just become it."""
-        on_screen, self._on_screen = self._on_screen, None
+        on_screen, self.on_screen = self.on_screen, None
         if result is on_screen:
             return
         if self.live and can_update(self.shell) and knows_widgets():
@@ -122,6 +124,21 @@ class Session:
                 return
         data, metadata = bundle(result)
         display(data, metadata=metadata, raw=True)
+
+    def show_comparison(self, found: Comparison) -> None:
+        """Show a comparison, unless the cell that made it has just done so."""
+        from nbfuse.notebook.comparing import forms
+
+        on_screen, self.on_screen = self.on_screen, None
+        if found is not on_screen:
+            display(forms(found), raw=True)
+
+    def refer_to(self, shown: object) -> None:
+        """What was shown again is what commands without a name are about."""
+        if isinstance(shown, FusionResult):
+            self.last, self.compared = shown, None
+        elif shown is not None and type(shown).__name__ == "Comparison":
+            self.compared = typing.cast("Comparison", shown)
 
     def _finish(self, view: View | None, heard: deque[Event], result: FusionResult | None) -> bool:
         """The run has ended; whether its result is on the screen."""
@@ -139,13 +156,13 @@ class Session:
 
     def forget_screen(self, _info: object) -> None:
         """A new cell begins: what the last one showed is to be shown again when asked for."""
-        self._on_screen = None
+        self.on_screen = None
 
     def _keep(self, result: FusionResult | None, out: str | None) -> None:
         """Bind the result where the user looks for it, after an interrupt or an error too."""
         if result is None:
             return
-        self.last = result
+        self.last, self.compared = result, None
         if out is not None:
             self.shell.user_ns[out] = result
         if result.status != "complete":  # no value will reach the display hook

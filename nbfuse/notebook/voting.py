@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import random
+import typing
 from collections.abc import Sequence
 from typing import get_args
 
 from IPython.display import display
 
-from nbfuse.comparison.voting import POOL, Blind, Choice, blind_pair, preferred, verdict
+from nbfuse.comparison.voting import (
+    POOL,
+    Blind,
+    Choice,
+    blind_pair,
+    of_comparison,
+    of_result,
+    preferred,
+    verdict,
+)
 from nbfuse.config import history, pools
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.types import FusionResult
 from nbfuse.ledger.ballots import Ballots
 from nbfuse.ledger.ledger import Ledger, is_vote
 
+if typing.TYPE_CHECKING:
+    from nbfuse.comparison.comparison import Comparison
+
 _open: list[Blind] = []  # the pair that is shown, until it is voted on
 
 
-def vote(words: Sequence[str], last: FusionResult | None) -> None:
-    """Keep a vote and say so; raises `ConfigError` or `LedgerError`."""
+def vote(
+    words: Sequence[str], last: FusionResult | None, compared: Comparison | None = None
+) -> None:
+    """Keep a vote and say so; a blind pair is of what was `compared` last, else of the last result.
+
+    Raises `ConfigError` or `LedgerError`.
+    """
     match words:
         case ["ship" | "skip" as kind, name]:
             offered = [answer.spec for answer in last.answers] if last is not None else []
+            offered += [*(compared.names if compared is not None else ())]
             offered += [f"{POOL}{pool}" for pool in pools()]
             ballots = _ballots()
             ballots.cast(verdict(ballots.voter(), kind, name, offered))
             print(f"Noted: {kind} {name}. See %fuse votes.")
         case ["blind"]:
-            pair = blind_pair(known(last), _ballots().all(), random.Random())
+            chance = random.Random()
+            said = of_comparison(compared, chance) if compared else of_result(known(last))
+            pair = blind_pair(said, _ballots().all(), chance)
             _open[:] = [pair]
             from nbfuse.render.blind import BlindAnswers
 

@@ -49,26 +49,27 @@ def test_the_pair_that_was_seen_least_is_shown_without_names(server: LookAlike) 
     result = run(pool("a", "b", "c"), "How many?")
     pairs, kept = set(), []
     for seed in range(2):
-        pair = voting.blind_pair(result, kept, random.Random(seed))
+        pair = voting.blind_pair(voting.of_result(result), kept, random.Random(seed))
         pairs.add(frozenset((pair.a[0], pair.b[0])))
         kept.append(voting.preferred("f" * 32, pair, "A"))
     assert pairs == {  # b and c say the same
         frozenset(("openrouter:v/a", "openrouter:v/b")),
         frozenset(("openrouter:v/a", "openrouter:v/c")),
     }
-    firsts = {
-        voting.blind_pair(result, [], random.Random(s)).a[0] == "openrouter:v/a" for s in range(20)
-    }
+    said = voting.of_result(result)
+    drawn = [voting.blind_pair(said, [], random.Random(seed)) for seed in range(20)]
+    firsts = {pair.a[0] == "openrouter:v/a" for pair in drawn}
     assert firsts == {True, False}
     server.models["v/a"] = Say("42")
+    alike = voting.of_result(run(pool("a", "b"), "How many?"))
     with pytest.raises(ConfigError, match="no two answers that differ"):
-        voting.blind_pair(run(pool("a", "b"), "How many?"), [], random.Random(0))
+        voting.blind_pair(alike, [], random.Random(0))
 
 
 def test_a_merged_answer_is_the_pools(server: LookAlike) -> None:
     server.models |= {"v/a": Say("41"), "v/b": Say("42")}
     server.models["v/judge"] = verdict(letter_of("42"))
-    said = voting.contenders(run(pool("a", "b", name="mine")))
+    said = voting.of_result(run(pool("a", "b", name="mine"))).by
     assert set(said) == {"openrouter:v/a", "openrouter:v/b"}  # which returned b's own words
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import panels
 import pytest
+import reviewing
 from lookalike import Fail, LookAlike, Say, letter_of, verdict
 from pictures import PNG
 
@@ -740,3 +743,83 @@ def test_a_cell_is_recorded_and_replayed_without_key_and_server(
     awaited = "import nbfuse; u = await nbfuse.fuse('hello', replay='run.jsonl')"
     assert live.run(awaited)["status"] == "ok"
     assert live.value("[u.text, u.verdict.reason]") == live.value("[r.text, r.verdict.reason]")
+
+
+# --- comparisons ------------------------------------------------------------------------------
+
+
+def compares(server: LookAlike, gap_s: float = 0.0) -> str:
+    """The line that compares a model that knows with one that does not, on `sums`."""
+    knows, not_ = panels.member(range(8)), panels.member([])
+
+    def slow(reply: Callable[[dict], Say]) -> Callable[[dict], Say]:
+        return lambda body: dataclasses.replace(reply(body), first_s=gap_s)
+
+    server.models |= {
+        "v/a": slow(knows),
+        "v/b": slow(not_),
+        "v/judge": reviewing.reviewer(),
+    }
+    return "%fuse compare openrouter:v/a openrouter:v/b --on sums -j openrouter:v/judge"
+
+
+def test_a_comparison_fills_its_page_and_is_the_value(live: Kernel, server: LookAlike) -> None:
+    line = compares(server, 0.4)
+    live.run(f"sums = {panels.table(8)!r}")
+    told = live.run(f"{line} -o found --page page.html --concurrency 1", limit=60)
+    assert told["status"] == "ok", told
+    shown = [told["outputs"][0]["data"], *(one["data"] for one in told["updates"])]
+    assert len(told["outputs"]) == 1  # and its value is not shown a second time
+    assert "Under way: 0 of 8 questions" in shown[0]["text/html"]
+    assert any("Under way: 2 of 8" in one["text/html"] for one in shown)
+    assert "Ship openrouter:v/a." in shown[-1]["text/html"]
+    assert "Ship openrouter:v/a." in shown[-1]["text/plain"]
+    assert live.value("[found is _, found.decision.winner]") == [True, "openrouter:v/a"]
+    assert "<!doctype html>" in live.run("print(open('page.html').read())")["stdout"]
+    (again,) = live.run("found")["outputs"]
+    assert "Ship openrouter:v/a." in again["data"]["text/html"]
+    (pair,) = live.run("%fuse vote blind")["outputs"]
+    assert "Sum " in pair["data"]["text/html"]
+    assert "openrouter" not in pair["data"]["text/html"]
+    assert "Noted" in live.run("%fuse vote A")["stdout"]
+    assert "Kept as mine." in live.run("%fuse bookmarks save mine --tags sums")["stdout"]
+    assert "sums" in live.run("%fuse bookmarks")["stdout"]
+    assert "mine" in live.run("%fuse bookmarks search openrouter:v/b")["stdout"]
+    asked = len(server.requests)
+    (opened,) = live.run("%fuse bookmarks open mine")["outputs"]
+    assert "Ship openrouter:v/a." in opened["data"]["text/html"]
+    assert len(server.requests) == asked
+    assert "forgotten" in live.run("%fuse bookmarks delete mine")["stdout"]
+    assert "No bookmarks yet" in live.run("%fuse bookmarks")["stdout"]
+    assert "is not a use" in live.run("%fuse bookmarks keep")["evalue"]
+
+
+def test_a_stopped_comparison_goes_on_where_it_was(live: Kernel, server: LookAlike) -> None:
+    line = compares(server, 0.5)
+    live.run(f"sums = {panels.table(8)!r}")
+    message = live.start(f"{line} --concurrency 1")
+    end = time.monotonic() + 20
+    while len(server.asked("v/a")) < 3 and time.monotonic() < end:
+        time.sleep(0.05)
+    live.manager.interrupt_kernel()
+    told = live.finish(message)
+    assert "the same command" in "".join(told["outputs"][-1]["traceback"])
+    assert server.quiet()
+    answered = len(server.asked("v/a"))
+    assert answered < 8
+    server.models |= {"v/a": panels.member(range(8)), "v/b": panels.member([])}
+    assert live.run(f"{line} -o found")["status"] == "ok"
+    assert 8 <= len(server.asked("v/a")) <= 9  # one had not ended
+    assert "were used again" in live.value("found.notes")[0]
+
+
+def test_mistakes_in_a_comparison_are_named(live: Kernel, server: LookAlike) -> None:
+    compares(server)
+    assert "neither a variable nor a file" in live.run("%fuse compare a:b c:d --on sumz")["evalue"]
+    assert "--out 1x" in live.run("%fuse compare a:b c:d -o 1x")["evalue"]
+    assert "no questions" in live.run("%fuse compare openrouter:v/a openrouter:v/b")["evalue"]
+    assert "--monthly" in live.run("%fuse compare --help")["stdout"]
+    live.run("sums = ['What is 1 + 1?']\nimport nbfuse")
+    live.run("mine = nbfuse.Pool(members=['openrouter:v/a'])")
+    dry = live.run("%fuse compare mine openrouter:v/b --on sums -j openrouter:v/judge --dry-run")
+    assert "Would ask pool:unnamed, openrouter:v/b 1 question" in dry["stdout"]

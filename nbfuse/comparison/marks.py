@@ -1,0 +1,76 @@
+"""Bookmarks of comparisons and runs: kept whole, found by words, opened without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nbfuse.comparison.comparison import Comparison
+from nbfuse.comparison.document import document
+from nbfuse.config import history
+from nbfuse.core.clean import clean
+from nbfuse.core.errors import ConfigError
+from nbfuse.core.types import SCHEMA, FusionResult, from_json, to_json
+from nbfuse.ledger.bookmarks import Bookmark, Bookmarks
+
+HEADS = ("bookmark", "when", "what", "title", "tags")
+NONE_YET = "No bookmarks yet: %fuse bookmarks save NAME keeps the last comparison or run."
+MOST_OF_A_TITLE = 60  # characters
+
+
+def keep(name: str, tags: Sequence[str], value: Comparison | FusionResult) -> str:
+    """Bookmark a comparison or a run and say so in a line; raises `LedgerError`."""
+    if not history().on:
+        raise ConfigError("The history is switched off.", "Bookmarks are kept in it.")
+    if isinstance(value, Comparison):
+        mark = Bookmark(name=name, kind="comparison", title=value.title, page=document(value))
+    else:
+        from nbfuse.render.html import to_html
+
+        mark = Bookmark(name=name, kind="run", title=value.prompt, page=to_html(value))
+    words = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    mark = msgspec.structs.replace(mark, tags=words, value=to_json(value))
+    replaced = Bookmarks().save(mark)
+    return f"Kept as {name}{' in place of the one before' * replaced}. See: bookmarks."
+
+
+def opened(name: str) -> Comparison | FusionResult | Kept:
+    """What was bookmarked; its page alone where this version can't read it any more."""
+    mark = Bookmarks().open(name)
+    found: Comparison | FusionResult
+    try:
+        if mark.kind == "comparison":
+            found = from_json(Comparison, mark.value)
+        else:
+            found = from_json(FusionResult, mark.value)
+    except msgspec.MsgspecError:
+        return Kept(mark)
+    return found if found.schema <= SCHEMA else Kept(mark)
+
+
+class Kept:
+    """A bookmark as it looked when it was kept, by a version of nbfuse that wrote otherwise."""
+
+    def __init__(self, mark: Bookmark) -> None:
+        self.mark = mark
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.mark.name} was kept by another version of nbfuse; its page can still be saved: "
+            f"nbfuse bookmarks open {self.mark.name} -o page.html"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.mark.page
+
+
+def rows(marks: Sequence[Bookmark]) -> list[list[str]]:
+    """The table of `HEADS`, as text."""
+    made = []
+    for mark in marks:
+        title = clean(" ".join(mark.title.split()))
+        if len(title) > MOST_OF_A_TITLE:
+            title = f"{title[: MOST_OF_A_TITLE - 1]}…"
+        made.append([mark.name, mark.at[:10], mark.kind, title, ", ".join(mark.tags)])
+    return made
