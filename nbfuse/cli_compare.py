@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from nbfuse.cli_eval import grader
 from nbfuse.comparison.compare import Options, prepare
 from nbfuse.comparison.comparison import Comparison
 from nbfuse.comparison.marks import keep
@@ -31,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     """Compare, print the tables, write the page; raises what `nbfuse.compare` raises."""
     asked = Options(
         questions=options.on,
+        grade=grader(options.grade) if options.grade else None,
         judge=options.judge,
         budget=options.budget,
         monthly=options.monthly,

@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and print the report; raises what `evaluate` raises."""
-    grade = _grader(options.grade) if options.grade else None
+    grade = grader(options.grade) if options.grade else None
     table = _table(options)
     made = evaluate(
         options.file,
@@ -93,7 +93,7 @@ def _table(options: argparse.Namespace) -> Table | None:
     return from_table(options.replay, judge=options.judge, verdicts=options.verdicts)
 
 
-def _grader(name: str) -> Callable[[str, Mapping[str, object]], object]:
+def grader(name: str) -> Callable[[str, Mapping[str, object]], object]:
     """The function that `module:function` names, in this folder or among what is installed."""
     module, colon, function = name.partition(":")
     if not (module and colon and function):

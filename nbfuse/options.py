@@ -94,6 +94,7 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("contenders", nargs="*", metavar="A B", help="two to four models, pool:NAME or run:NAME")
     add("--on", metavar="X", help="questions: a file; in a cell a variable (default: your last)")
+    add("--grade", metavar="X", help="marks an answer: MODULE:FUNCTION; in a cell a function")
     add("-j", "--judge", metavar="MODEL", help="who plays the reviewers")
     add("--monthly", type=int, metavar="N", help="questions a month (default: your pace)")
     add("--budget", metavar="USD", help="begin nothing more once so much is spent")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nbfuse.comparison.contenders import Contender
 from nbfuse.core.errors import ConfigError
-from nbfuse.evaluation.grading import check_references
+from nbfuse.evaluation.grading import Grade, check_references
 from nbfuse.evaluation.questions import Asked, read_questions
 from nbfuse.ledger.earlier import Earlier
 
@@ -14,7 +14,7 @@ MOST_PROMPTS = 20  # of the history: what was asked last
 
 
 def read_asked(
-    source: object, contenders: Sequence[Contender], earlier: Earlier | None
+    source: object, contenders: Sequence[Contender], earlier: Earlier | None, grade: Grade | None
 ) -> tuple[tuple[Asked, ...], str]:
     """The questions, and a line on where they are from, where the user did not say.
 
@@ -47,5 +47,6 @@ def read_asked(
         if texts and len(texts) == len(source):
             source = [{"question": text} for text in texts]
     asked = read_questions(source, graded=True)
-    check_references([one for one in asked if one.question.reference], None)
+    if grade is None:
+        check_references([one for one in asked if one.question.reference], None)
     return asked, note

@@ -24,6 +24,7 @@ from nbfuse.core.request import Request
 from nbfuse.core.types import FusionResult, Price
 from nbfuse.evaluation.asking import Asking
 from nbfuse.evaluation.evaluate import dollars
+from nbfuse.evaluation.grading import Grade
 from nbfuse.evaluation.progress import shown
 from nbfuse.evaluation.questions import Asked
 from nbfuse.evaluation.statistics import need
@@ -42,6 +43,7 @@ class Options(NamedTuple):
     """What a comparison is asked for beside its contenders; `compare` says what they are."""
 
     questions: object = None
+    grade: Grade | None = None
     judge: str | None = None
     budget: Decimal | float | str | None = None
     monthly: int | None = None
@@ -55,6 +57,7 @@ class Options(NamedTuple):
 async def compare(
     *contenders: str | Pool | FusionResult,
     questions: object = None,
+    grade: Grade | None = None,
     judge: str | None = None,
     budget: Decimal | float | str | None = None,
     monthly: int | None = None,
@@ -69,7 +72,8 @@ async def compare(
 
     A contender is a model's spec, `pool:NAME` or a `Pool`, or a saved result (`run:NAME` of the
     history, or a `FusionResult`). `questions` is a list of texts, or a table as `nbfuse.evaluate`
-    takes it, with references or without (None: your last prompts, from the history). `judge` plays
+    takes it, with references or without (None: your last prompts, from the history);
+    `grade(answer, row)` marks answers instead of references, as there. `judge` plays
     the reviewers (None: the judge of the first pool compared, else of the default one). `budget` is
     US dollars after which nothing more is begun, `monthly` how many questions a month has (None:
     the pace of the history), `concurrency` how many are asked at once; `seed` draws what reviewers
@@ -80,7 +84,9 @@ async def compare(
     Raises `ConfigError`, `PrivacyError`, `BudgetError` or `ReplayError` before anything is spent,
     and `NoAnswerError` where nobody answers the first questions.
     """
-    options = Options(questions, judge, budget, monthly, concurrency, seed, fresh, record, replay)
+    options = Options(
+        questions, grade, judge, budget, monthly, concurrency, seed, fresh, record, replay
+    )
     prepared = await prepare(contenders, options)
     with shown(progress) as step:
         return await prepared.contest(step).run(concurrency)
@@ -132,7 +138,7 @@ async def prepare(given: Sequence[object], options: Options) -> Prepared:
     source = None if options.replay is None else source_of(options.replay)
     contenders = read_contenders(given)
     earlier = Earlier() if history().on else None
-    asked, note = read_asked(options.questions, contenders, earlier)
+    asked, note = read_asked(options.questions, contenders, earlier, options.grade)
     plans = {
         one.name: await _plan(one.pool, asked, source) for one in contenders if one.result is None
     }
@@ -143,6 +149,7 @@ async def prepare(given: Sequence[object], options: Options) -> Prepared:
     job = Job(
         contenders=contenders,
         asked=asked,
+        grade=options.grade,
         panels={
             one.name: Panel(one.name, one.pool, plans[one.name])
             for one in contenders

@@ -32,6 +32,7 @@ from nbfuse.core.stamp import now
 from nbfuse.core.types import FusionResult, Price
 from nbfuse.evaluation.asking import Asking
 from nbfuse.evaluation.grading import Marks
+from nbfuse.evaluation.notes import grader_notes
 from nbfuse.evaluation.progress import Step
 from nbfuse.evaluation.questions import Question
 from nbfuse.evaluation.work import FRUITLESS, each
@@ -55,8 +56,9 @@ class Contest:
     ) -> None:
         self._job, self._asking, self._kept, self._limit = job, asking, kept, limit
         self._ballots, self._price, self._step, self._watch = ballots, price, step, watch
-        self._graded = [one for one in job.asked if one.question.reference]
-        self._marks = Marks(self._graded, None, None)
+        graded = [one for one in job.asked if job.grade is not None or one.question.reference]
+        self._graded = {one.question.id for one in graded}
+        self._marks = Marks(graded, job.grade, None)
         self._samples: dict[str, dict[str, Sample]] = {one.name: {} for one in job.contenders}
         self._done = 0
         self._begun = now()
@@ -79,7 +81,7 @@ class Contest:
             last = await self._fused(question, contender)
             panel = self._job.panels.get(contender.name)
             sample = sample_of(contender, question, panel, last)
-            if question.reference:
+            if question.id in self._graded:
                 await self._marks.grade(question.id, [sample.text])
                 mark = self._marks.of(question.id, sample.text)
                 sample = msgspec.structs.replace(sample, mark=mark)
@@ -253,6 +255,7 @@ class Contest:
                 f"The price of {self._asking.unpriced} calls is not known; it is not in what was "
                 "spent."
             )
+        notes += grader_notes(self._marks.troubles, len(asked))
         for one in self._figures(self._by_name()).values():
             if one.failed:
                 notes.append(

@@ -19,8 +19,10 @@ body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sa
 h1 { font-size: 1.6rem; line-height: 1.2 } h2 { font-size: 1.2rem; margin-top: 2rem }
 small { color: var(--soft) }
 table { border-collapse: collapse; width: 100% }
-th, td { border-bottom: 1px solid var(--line); min-width: 7rem; padding: .4rem .6rem;
+th, td { border-bottom: 1px solid var(--line); min-width: 6rem; padding: .4rem .6rem;
   text-align: left; vertical-align: top }
+@media (max-width: 40rem) { table { font-size: .85rem }
+  th, td { min-width: 4.2rem; padding: .3rem .35rem } }
 mark { background: var(--mark); color: inherit; border-bottom: 2px dotted currentColor }
 details { border-bottom: 1px solid var(--line); padding: .5rem 0 }
 summary { cursor: pointer; padding: .2rem 0 }
@@ -33,7 +35,7 @@ img { height: auto }
   tr, img, details > div > div { break-inside: avoid } h2, summary { break-after: avoid }
 }
 """
-# Closed details are not printed by every browser; and what scrolls has to be reached by keyboard.
+# Not every browser prints what is closed.
 SCRIPT = """\
 const all = document.querySelectorAll("details"); let closed = [];
 addEventListener("beforeprint", () => { closed = [...all].filter(d => !d.open);

@@ -14,6 +14,7 @@ from nbfuse.comparison.reviewers import Reviewer
 from nbfuse.core.pool import Pool
 from nbfuse.core.types import Answer, Price
 from nbfuse.evaluation.asking import Store
+from nbfuse.evaluation.grading import Grade
 from nbfuse.evaluation.questions import Asked
 from nbfuse.evaluation.voices import Panel
 from nbfuse.fusion.plan import Member
@@ -33,6 +34,7 @@ class Job(NamedTuple):
 
     contenders: tuple[Contender, ...]
     asked: tuple[Asked, ...]
+    grade: Grade | None
     panels: Mapping[str, Panel]
     facts: Mapping[str, tuple[ModelFacts, ...]]
     reviewers: tuple[Reviewer, ...]

@@ -36,15 +36,15 @@ def to_html(found: Comparison, *, whole: bool = False, top: int = 3) -> str:
         f"<p><strong>{say(found.decision.sentence)}</strong>{_sureness(found)}</p>",
         *(f"<p><small>{say(note)}</small></p>" for note in found.notes),
         head("Decision"),
-        grid(tables.decision(found)),
+        grid(tables.decision(found), "Decision"),
     ]
     if found.takes:
         blocks += [head("Reviewers"), *_reviewers(found)]
     blocks += [
         head("Evidence"),
-        grid(tables.measured(found)),
+        grid(tables.measured(found), "What was measured"),
         *_list(tables.pairs(found)),
-        grid(tables.pricing(found)),
+        grid(tables.pricing(found), "What it costs"),
         answers(found, None if whole else MOST_SHOWN),
         head("Votes"),
         *_votes(found),
@@ -75,8 +75,8 @@ def _sureness(found: Comparison) -> str:
     return f" Confidence {found.decision.confidence} (p = {found.decision.p:.2g})."
 
 
-def grid(table: Grid) -> str:
-    """A table with a head for each row and column; wide ones scroll by themselves."""
+def grid(table: Grid, name: str) -> str:
+    """A table with a head for each row and column; wide ones scroll by themselves, by keyboard."""
     corner = f'<th scope="col">{say(table.of)}</th>' if table.of else "<td></td>"
     heads = corner + "".join(f'<th scope="col">{say(name)}</th>' for name in table.heads)
     body = "".join(
@@ -86,14 +86,19 @@ def grid(table: Grid) -> str:
         for first, *cells in table.rows
     )
     made = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div style="overflow-x:auto">{made}</div>'
+    scrolls = 'tabindex="0" style="overflow-x:auto"'
+    return f'<div role="region" aria-label="{name}" {scrolls}>{made}</div>'
 
 
 def _reviewers(found: Comparison) -> list[str]:
     played = f"Played by {say(found.reviewed_by)}, who saw contenders under letters, in two orders."
     if found.marks_only:
         played = f"Read by {say(found.reviewed_by)}, which marks one answer at a time."
-    blocks = [f"<p><small>{played}</small></p>", grid(tables.scorecard(found)), dots(found)]
+    blocks = [
+        f"<p><small>{played}</small></p>",
+        grid(tables.scorecard(found), "Scores of reviewers"),
+        dots(found),
+    ]
     blocks += _list(tables.split_lines(found))
     for name, interest in found.reviewers.items():
         mine = [take for take in found.takes if take.reviewer == name]

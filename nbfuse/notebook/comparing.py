@@ -11,6 +11,7 @@ from IPython.display import display
 from nbfuse.comparison.compare import Options, prepare
 from nbfuse.comparison.comparison import Comparison
 from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
+from nbfuse.evaluation.grading import Grade
 from nbfuse.evaluation.progress import shown
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.saved import can_update
@@ -32,6 +33,7 @@ def compare(session: Session, words: Sequence[str]) -> Comparison | None:
         raise ConfigError(f"--out {options.out}: that is not a variable's name.", "Use one word.")
     asked = Options(
         questions=_questions(session, options.on),
+        grade=_grade(session, options.grade),
         judge=options.judge,
         budget=options.budget,
         monthly=options.monthly,
@@ -85,6 +87,15 @@ def _questions(session: Session, name: str | None) -> object:
         near = did_you_mean(name, [n for n in session.shell.user_ns if n[0] != "_"])
         raise ConfigError(f"--on: {name!r} is neither a variable nor a file.", near)
     return name
+
+
+def _grade(session: Session, name: str | None) -> Grade | None:
+    found: Grade | None = session.shell.user_ns.get(name) if name is not None else None
+    if name is not None and not callable(found):
+        functions = [n for n, f in session.shell.user_ns.items() if callable(f) and n[0] != "_"]
+        near = did_you_mean(name, functions)
+        raise ConfigError(f"--grade: there is no function {name!r}.", near)
+    return found
 
 
 def _contender(session: Session, word: str) -> object:
