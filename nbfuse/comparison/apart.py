@@ -83,4 +83,4 @@ def _holm(tests: Mapping[str, float], pairs: int) -> list[str]:
         if tests[name] >= LEVEL / ((len(tests) - done) * pairs):
             break
         found.append(name)
-    return found
+    return [name for name in tests if name in found]

@@ -179,12 +179,13 @@ class Contest:
             for best in one.best
         ]
         pairs = list(itertools.combinations(samples, 2))
+        pairs_counted = versus(samples, questions, job.seed) if over else ()
         told = tuple(
             apart(a, b, samples, job.facts, _preferred(best, a, b), len(pairs)) for a, b in pairs
         )
         decision = Decision(sentence=f"{UNDER_WAY}: {self._done} of {len(job.asked)} questions.")
         if over:
-            decision = decide(counting_takes, split, told)
+            decision = decide(counting_takes, split, told, pairs_counted)
             if not questions:
                 decision = Decision(sentence="Nothing was asked: there is no verdict.")
         return Comparison(
@@ -192,7 +193,7 @@ class Contest:
             questions=tuple(worst_first(questions, samples)),
             samples=tuple(sample for those in samples.values() for sample in those),
             figures=tuple(counted.values()),
-            versus=versus(samples, questions, job.seed) if over else (),
+            versus=pairs_counted,
             apart=told if over else (),
             pricing=tuple(
                 pricing(one, job.facts[one.name], counted[one.name], job.monthly)

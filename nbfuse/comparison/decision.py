@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from nbfuse.comparison.apart import Apart
+from nbfuse.comparison.evidence import Versus
 from nbfuse.comparison.split import LEAST_TAKES, Split
 from nbfuse.comparison.take import Take
 from nbfuse.core.types import Confidence
@@ -35,12 +36,38 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     confidence: Confidence = "low"
 
 
-def decide(counted: Sequence[Take], splits: Sequence[Split], apart: Sequence[Apart]) -> Decision:
+def decide(
+    counted: Sequence[Take],
+    splits: Sequence[Split],
+    apart: Sequence[Apart],
+    versus: Sequence[Versus] = (),
+) -> Decision:
     """Who is to be shipped; nobody where contenders or reviewers leave that open.
 
     `counted` are the takes of reviewers without a bias. The lead has to be on one side by more than
-    reviewers differ among each other, and most of them have to agree.
+    reviewers differ among each other, and most of them have to agree. What was measured is said
+    beside it, where it tells contenders apart.
     """
+    found = _decided(counted, splits, apart)
+    if found.winner is None and (told := _measured(apart, versus)):
+        return msgspec.structs.replace(found, sentence=f"{found.sentence} {told}")
+    return found
+
+
+def _measured(apart: Sequence[Apart], versus: Sequence[Versus]) -> str:
+    """Who is right more often, where that is beyond chance."""
+    told = []
+    for pair, counted in zip(apart, versus, strict=False):
+        if "accuracy" in pair.by and counted.accuracy is not None:
+            better, worse = counted.one, counted.other
+            if counted.accuracy.mean < 0:
+                better, worse = worse, better
+            points = 100 * abs(counted.accuracy.mean)
+            told.append(f"{better} is right more often than {worse}, by {points:.0f} points.")
+    return f"Measured, {' '.join(told)}" if told else ""
+
+
+def _decided(counted: Sequence[Take], splits: Sequence[Split], apart: Sequence[Apart]) -> Decision:
     nothing = [pair for pair in apart if not pair.by]
     if apart and len(nothing) == len(apart):
         words = nothing[0].words if len(apart) == 1 else "They cannot be told apart."

@@ -48,7 +48,8 @@ def compare(session: Session, words: Sequence[str]) -> Comparison | None:
         return None
     view = _View(session)
     try:
-        with shown(not view.on) as step:
+        # a kernel without a view runs for a file, in which the progress would stay
+        with shown(not hasattr(session.shell, "kernel")) as step:
             found = runner.run(
                 prepared.contest(step, view.watch).run(options.concurrency), view.tick
             )
