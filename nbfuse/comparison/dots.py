@@ -7,13 +7,14 @@ on white and on black.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from html import escape
 
 from nbfuse.comparison.comparison import Comparison
 from nbfuse.comparison.split import Split
 from nbfuse.core.clean import clean
 
-WIDTH, ROW, MARGIN, TOP = 640, 46, 16, 8
+WIDTH, ROW, MARGIN, TOP = 640, 72, 16, 8
 GREY, BLUE, RADIUS = "#7a7a7a", "#3f83f8", 6
 LONGEST_NAME = 70  # characters
 
@@ -51,20 +52,23 @@ def _svg(found: Comparison, splits: list[Split]) -> str:
         f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12" fill="{GREY}">'
     ]
     for row, split in enumerate(splits):
-        y = TOP + ROW * row + 30
+        y = TOP + ROW * row + 56
         name = escape(clean(split.contender)[:LONGEST_NAME])
-        parts.append(f'<text x="{MARGIN}" y="{y - 16}">{name}</text>')
+        parts.append(f'<text x="{MARGIN}" y="{y - 42}">{name}</text>')
         parts.append(f'<path d="M{_x(0)} {y}H{_x(100)}" stroke="{GREY}"/>')
         parts.append(
             f'<path d="M{_x(split.mean or 0)} {y - 11}v22" stroke="{GREY}" stroke-width="3"/>'
         )
+        stacked: Counter[int] = Counter()
         for take in found.takes:
             if take.contender != split.contender or take.score is None:
                 continue
+            step = stacked[round(take.score / 2)]  # who would hide another stands above it
+            stacked[round(take.score / 2)] += 1
             hollow = take.reviewer in biased
             fill = "none" if hollow else BLUE
             parts.append(
-                f'<circle cx="{_x(take.score)}" cy="{y}" r="{RADIUS}" fill="{fill}" '
+                f'<circle cx="{_x(take.score)}" cy="{y - 9 * step}" r="{RADIUS}" fill="{fill}" '
                 f'fill-opacity="0.75" stroke="{BLUE}" stroke-width="2"/>'
             )
     for mark in (0, 50, 100):

@@ -77,8 +77,12 @@ def _sureness(found: Comparison) -> str:
 
 def grid(table: Grid, name: str) -> str:
     """A table with a head for each row and column; wide ones scroll by themselves, by keyboard."""
-    corner = f'<th scope="col">{say(table.of)}</th>' if table.of else "<td></td>"
-    heads = corner + "".join(f'<th scope="col">{say(name)}</th>' for name in table.heads)
+    corner = (
+        f'<th scope="col" style="text-align:left">{say(table.of)}</th>' if table.of else "<td></td>"
+    )
+    heads = corner + "".join(
+        f'<th scope="col" style="text-align:left">{say(name)}</th>' for name in table.heads
+    )
     body = "".join(
         f'<tr><th scope="row" style="text-align:left">{say(first)}</th>'
         + "".join(f'<td style="text-align:left">{say(cell)}</td>' for cell in cells)

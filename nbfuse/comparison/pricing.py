@@ -63,5 +63,5 @@ def dollars(cost: Decimal | None) -> str:
         return UNKNOWN
     if cost == 0:
         return "$0"
-    digits = max(2, 2 - cost.adjusted())
+    digits = max(2, 1 - cost.adjusted())
     return f"${cost:.{digits}f}"

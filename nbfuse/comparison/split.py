@@ -13,16 +13,21 @@ import msgspec
 from nbfuse.comparison.take import Bias, Take
 
 LEAST_TAKES = 2  # that count, below which there is no verdict
-DISSENT = 15.0  # points of 100 from the median that make a dissenter
+FAR = 30.0  # points of 100 from the median, which make a dissenter whatever it would do
 NO_VERDICT = "No panel verdict"
 
 
 class Dissent(msgspec.Struct, frozen=True):
-    """A reviewer who is far from the median, by how many points, and the criterion to blame."""
+    """A reviewer who would do otherwise than most, or whose score is far from the others'.
+
+    `points` is its distance from the median, `criterion` what it differs on most, and `verdict`
+    what it would do, where most would do the other.
+    """
 
     reviewer: str
     points: float
     criterion: str
+    verdict: str = ""
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,11 +88,16 @@ def _split(name: str, takes: Sequence[Take]) -> Split:
 def _dissent(takes: Mapping[str, Take], scores: Mapping[str, float]) -> list[Dissent]:
     if len(scores) <= LEAST_TAKES:
         return []
+    ships = [take.ship for take in takes.values()]
+    ship, skip = ships.count(True), ships.count(False)
+    most = None if ship == skip else ship > skip
     found, median = [], statistics.median(scores.values())
     for reviewer, take in takes.items():
         away = scores[reviewer] - median  # one outlier must not make dissenters of the others
-        if abs(away) >= DISSENT:
-            found.append(Dissent(reviewer, away, _decisive(take.marks, away)))
+        otherwise = most is not None and take.ship is not None and take.ship is not most
+        if otherwise or abs(away) >= FAR:
+            verdict = take.verdict if otherwise else ""
+            found.append(Dissent(reviewer, away, _decisive(take.marks, away), verdict))
     return found
 
 

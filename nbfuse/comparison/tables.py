@@ -233,10 +233,9 @@ def split_lines(found: Comparison) -> list[str]:
         for one in split.dissent:
             where = f", on {one.criterion} most" if one.criterion else ""
             side = "above" if one.points > 0 else "below"
-            lines.append(
-                f"{one.reviewer} dissents on {split.contender}: {abs(one.points):.0f} points "
-                f"{side} the median{where}."
-            )
+            would = f"it would {one.verdict}, " if one.verdict else ""
+            far = f"{abs(one.points):.0f} points {side} the median{where}"
+            lines.append(f"{one.reviewer} dissents on {split.contender}: {would}{far}.")
         for name in split.flips:
             lines.append(f"{name} would decide otherwise on {split.contender} in the other order.")
     lines += [f"{bias.reviewer} does not decide: {bias.found}." for bias in found.biases]

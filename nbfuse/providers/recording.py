@@ -141,14 +141,27 @@ class Looked(_Line, frozen=True, tag="look"):
     when: Moment
 
 
+class Times(msgspec.Struct, frozen=True, array_like=True):
+    """When an answer or a call of the judge began, spoke first, and how long it took: seconds."""
+
+    begun: float
+    first: float | None
+    took: float
+
+
 class Ended(_Line, frozen=True, tag="end"):
-    """How a run came out: whoever replays it compares."""
+    """How a run came out: whoever replays it compares.
+
+    `times` are those of the answers and then of the judge's calls, `seconds` that of the whole.
+    """
 
     when: Moment
     status: RunStatus
     text: str
     best: str | None
     judged: tuple[str, ...]
+    times: tuple[Times, ...] = ()
+    seconds: float = 0.0
 
 
 Line = Began | Told | Called | Embedded | Skipped | Looked | Ended

@@ -13,6 +13,8 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+import msgspec
+
 from nbfuse.core.events import Event, RunFinished
 from nbfuse.core.measured import Measured
 from nbfuse.core.request import Request
@@ -154,6 +156,8 @@ class _Stage:
                 async for event in events:
                     if isinstance(event, RunFinished) and not self._told:
                         self._take.check(event.result)
+                        timed = self._take.timed(event.result)
+                        event = msgspec.structs.replace(event, result=timed)
                     self._say(event)
         except asyncio.CancelledError:
             if player is not None and player.failed.done() and not self._over:

@@ -22,6 +22,7 @@ from nbfuse.providers.recording import Began, Ended, Skipped
 from nbfuse.providers.registry import resolve
 from nbfuse.replay.recording import judged_members
 from nbfuse.replay.source import asked_of
+from nbfuse.replay.times import times_of
 
 
 async def recorded_into(
@@ -71,6 +72,8 @@ def _ended(recorder: Recorder, event: RunFinished) -> RunFinished:
         text=result.text,
         best=result.verdict.best,
         judged=judged_members(result),
+        times=times_of(result),
+        seconds=result.seconds,
     )
     recorder.write(ended)
     if not recorder.trouble:

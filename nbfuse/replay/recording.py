@@ -17,6 +17,7 @@ from nbfuse.providers.replay import Player
 from nbfuse.replay.differences import call_difference, differences, nearness
 from nbfuse.replay.remembered import Remembered
 from nbfuse.replay.source import Playing, Source, Speed, Take
+from nbfuse.replay.times import with_times
 
 AGAIN = "Record it again (--record), or ask as it was recorded."
 SPEEDS: tuple[Speed, ...] = ("full", "original")
@@ -108,6 +109,10 @@ class RecordedTake:
         who = f"The judge {spec}" if judges else spec
         hint = f"It was recorded by nbfuse {self._taken.began.version}. {AGAIN}"
         return ReplayError(call_difference(who, call, left), hint)
+
+    def timed(self, result: FusionResult) -> FusionResult:
+        """The result with its recorded times, where the run came to an end."""
+        return result if self._taken.ended is None else with_times(result, self._taken.ended)
 
     def check(self, result: FusionResult) -> None:
         """Compare with how the recorded run came out, where it came to an end."""

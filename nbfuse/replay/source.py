@@ -49,6 +49,10 @@ class Take(Protocol):
         """Raise `ReplayError` where the run came out otherwise than it should."""
         ...
 
+    def timed(self, result: FusionResult) -> FusionResult:
+        """The result with the times that it had then."""
+        ...
+
 
 class Source(Protocol):
     """Where runs are replayed from."""

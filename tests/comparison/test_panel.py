@@ -139,7 +139,7 @@ def test_a_dissenter_is_named_with_what_it_dissents_on(server: LookAlike) -> Non
     found = compared(server, reviewing.reviewer(lambda one: min(1, reviewing.right(one))))
     assert [(one.reviewer, one.points) for one in found.splits[0].dissent] == [("Skeptic", -75.0)]
     assert not found.biases
-    assert f"Skeptic dissents on {A}: 75 points below the median" in str(found)
+    assert f"Skeptic dissents on {A}: it would skip, 75 points below the median" in str(found)
 
 
 def test_reviewing_costs_two_calls_each_and_fits_whatever_there_is(server: LookAlike) -> None:

@@ -114,6 +114,23 @@ def test_each_mode_comes_out_the_same_without_key_and_server(
     assert sorted(call.call.messages[-1].content for call in judged) == sorted(prompts)
 
 
+def test_its_times_are_those_of_the_recorded_run(
+    server: LookAlike, gone: Callable[[], None], tmp_path: Path
+) -> None:
+    server.models |= {"v/a": Say("Paris it is", first_s=0.02, gap_s=0.01), "v/b": Say("Rome")}
+    server.models["v/judge"] = verdict(letter_of("Paris"))
+    asked, tape = pool("a", "b"), tmp_path / "tape.jsonl"
+    first = asyncio.run(fuse("Where?", asked, record=tape))
+    gone()
+    again = asyncio.run(fuse("Where?", asked, replay=tape))
+    assert again.seconds == first.seconds
+    for one, other in zip(
+        first.answers + first.judging, again.answers + again.judging, strict=True
+    ):
+        times = (one.begun_s, one.first_token_s, one.seconds)
+        assert (other.begun_s, other.first_token_s, other.seconds) == times
+
+
 def test_order_and_fences_are_drawn_again_without_a_seed(
     server: LookAlike, gone: Callable[[], None]
 ) -> None:
