@@ -3,8 +3,8 @@
     pip install ".[test,browser]"     # and Debian's chromium
     python assets/picture.py [FOLDER]
 
-Writes fused-cell.png, compare.png and pool-widget.png into FOLDER (default: here), and with a
-FOLDER each of them dark and narrow as well, to be looked at.
+Writes fused-cell.png, compare.png, pool-widget.png and comparison.png into FOLDER (default:
+here), and with a FOLDER each of them dark and narrow as well, to be looked at.
 """
 
 from __future__ import annotations
@@ -21,10 +21,17 @@ import lab
 from PIL import Image
 
 CELLS = [
-    "%load_ext nbfuse",
+    "%load_ext nbfuse\n"
+    "CAPITALS = [pair.split() for pair in ('Peru Lima', 'France Paris',\n"
+    "            'Japan Tokyo', 'Kenya Nairobi', 'Norway Oslo', 'Egypt Cairo',\n"
+    "            'Greece Athens', 'Chile Santiago')]",
     "%%fuse -p tiny --mode merge\n"
     "How many minutes are in 47 hours, and what is the capital of Peru?",
     "%fuse pool tiny",
+    "questions = [{'question': f'What is {n} + 17?', 'reference': n + 17} for n in range(20, 32)]\n"
+    "questions += [{'question': f'What is the capital of {land}?',\n"
+    "               'reference': f'The capital of {land} is {city}.'} for land, city in CAPITALS]\n"
+    "%fuse compare local:tiny-calc pool:tiny --on questions -j local:tiny-judge",
 ]
 
 
@@ -45,10 +52,19 @@ def pool(notebook: lab.Notebook) -> None:
     notebook.view(2).get_by_text("All have answered").wait_for()
 
 
-PICTURES: dict[str, tuple[int, Callable[[lab.Notebook], None]]] = {
-    "fused-cell": (1, fused),
-    "compare": (1, compare),
-    "pool-widget": (2, pool),
+def comparison(notebook: lab.Notebook) -> None:
+    """The comparison page."""
+    width = notebook.page.viewport_size["width"]
+    notebook.page.set_viewport_size({"width": width, "height": 2600})
+    notebook.run(3)
+
+
+# the number of the cell, what is done with it, and how much of its height is shown
+PICTURES: dict[str, tuple[int, Callable[[lab.Notebook], None], int | None]] = {
+    "fused-cell": (1, fused, None),
+    "compare": (1, compare, None),
+    "pool-widget": (2, pool, None),
+    "comparison": (3, comparison, 1130),
 }
 
 
@@ -68,14 +84,17 @@ def take(folder: Path, suffix: str, width: int, dark: bool) -> None:
             notebook = lab.Notebook(page, address, path)
             notebook.run(0)
             notebook.run(1)
-            for name, (cell, act) in PICTURES.items():
+            for name, (cell, act, height) in PICTURES.items():
                 act(notebook)
                 page.mouse.move(0, 0)
                 page.wait_for_timeout(800)
                 shown = page.locator(".jp-Notebook .jp-CodeCell").nth(cell)
                 file = folder / f"{name}{suffix}.png"
                 shown.screenshot(path=file)
-                Image.open(file).quantize(128).save(file, optimize=True)  # a third of the size
+                picture = Image.open(file)
+                if height is not None:
+                    picture = picture.crop((0, 0, picture.width, height * (1 if suffix else 2)))
+                picture.quantize(128).save(file, optimize=True)  # a third of the size
 
 
 def main() -> None:

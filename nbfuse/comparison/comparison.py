@@ -13,10 +13,10 @@ from nbfuse.comparison.decision import Decision
 from nbfuse.comparison.evidence import Figures, Versus
 from nbfuse.comparison.models import ModelFacts
 from nbfuse.comparison.pricing import Pricing
-from nbfuse.comparison.rating import Rating
 from nbfuse.comparison.samples import Sample
 from nbfuse.comparison.split import Split
 from nbfuse.comparison.take import Bias, Take
+from nbfuse.comparison.tally import Count
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.types import SCHEMA, Price
 from nbfuse.evaluation.questions import Question
@@ -32,15 +32,6 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     licence: str
     category: str
     models: tuple[ModelFacts, ...]
-
-
-class Votes(msgspec.Struct, frozen=True, kw_only=True):
-    """The user's votes on a contender: ship, skip, and its rating by blind pairs."""
-
-    contender: str
-    ship: int
-    skip: int
-    rating: Rating
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +58,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     biases: tuple[Bias, ...] = ()
     splits: tuple[Split, ...] = ()
     decision: Decision = Decision(sentence="Under way.")
-    votes: tuple[Votes, ...] = ()
+    votes: tuple[Count, ...] = ()
     notes: tuple[str, ...] = ()
     estimate: Price = Price(None, None)
     spent: Decimal | None = None

@@ -12,7 +12,7 @@ import msgspec
 from nbfuse._version import __version__
 from nbfuse.comparison.apart import apart
 from nbfuse.comparison.compact_review import NAME, compact_review
-from nbfuse.comparison.comparison import Comparison, Side, Votes
+from nbfuse.comparison.comparison import Comparison, Side
 from nbfuse.comparison.contenders import Contender, same_twice
 from nbfuse.comparison.decision import Decision, decide
 from nbfuse.comparison.dossier import Dossier, condense, control, exhibit
@@ -25,7 +25,7 @@ from nbfuse.comparison.review import called, review
 from nbfuse.comparison.samples import Sample, sample_of
 from nbfuse.comparison.split import counting, splits
 from nbfuse.comparison.take import Bias, Reviewed
-from nbfuse.comparison.tally import tally
+from nbfuse.comparison.tally import Count, tally
 from nbfuse.core.ballot import Ballot
 from nbfuse.core.errors import NoAnswerError, no_answer
 from nbfuse.core.stamp import now
@@ -227,14 +227,10 @@ class Contest:
             models=models,
         )
 
-    def _votes(self) -> tuple[Votes, ...]:
+    def _votes(self) -> tuple[Count, ...]:
         names = [one.name for one in self._job.contenders]
         mine = [b for b in self._ballots if b.contender in names or b.other in names]
-        return tuple(
-            Votes(contender=one.contender, ship=one.ship, skip=one.skip, rating=one.rating)
-            for one in tally(mine)
-            if one.contender in names
-        )
+        return tuple(one for one in tally(mine) if one.contender in names)
 
     def _notes(self, biases: Sequence[Bias]) -> list[str]:
         job, asked = self._job, self._questions

@@ -14,7 +14,7 @@ from nbfuse.comparison.comparison import Comparison
 from nbfuse.comparison.split import Split
 from nbfuse.core.clean import clean
 
-WIDTH, ROW, MARGIN, TOP = 640, 72, 16, 8
+WIDTH, ROW, MARGIN, TOP = 640, 60, 16, 8
 GREY, BLUE, RADIUS = "#7a7a7a", "#3f83f8", 6
 LONGEST_NAME = 70  # characters
 
@@ -52,9 +52,9 @@ def _svg(found: Comparison, splits: list[Split]) -> str:
         f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12" fill="{GREY}">'
     ]
     for row, split in enumerate(splits):
-        y = TOP + ROW * row + 56
+        y = TOP + ROW * row + 46
         name = escape(clean(split.contender)[:LONGEST_NAME])
-        parts.append(f'<text x="{MARGIN}" y="{y - 42}">{name}</text>')
+        parts.append(f'<text x="{MARGIN}" y="{y - 32}">{name}</text>')
         parts.append(f'<path d="M{_x(0)} {y}H{_x(100)}" stroke="{GREY}"/>')
         parts.append(
             f'<path d="M{_x(split.mean or 0)} {y - 11}v22" stroke="{GREY}" stroke-width="3"/>'

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nbfuse.comparison.ballots import export, merge
-from nbfuse.comparison.tally import Count, tally
+from nbfuse.comparison.tally import Count, scales, tally
 from nbfuse.core.clean import clean
 from nbfuse.ledger.ballots import Ballots
 
@@ -22,7 +22,8 @@ def own_votes() -> Told:
     """This user's own votes; raises `LedgerError`, or `ConfigError` without the extra."""
     cast = Ballots().all()
     lines = [] if cast else ["No votes yet: %fuse vote ship MODEL, or %fuse vote blind."]
-    return Told(tally(cast), lines)
+    counts = tally(cast)
+    return Told(counts, lines + scales(counts))
 
 
 def exported(folder: str, prompts: bool) -> str:
@@ -44,4 +45,5 @@ def merged(folder: str) -> Told:
         "changed by their voter."
     ]
     lines += [f"Left out: {clean(name)}: {why}" for name, why in found.skipped]
-    return Told(tally(found.ballots), lines)
+    counts = tally(found.ballots)
+    return Told(counts, lines + scales(counts))

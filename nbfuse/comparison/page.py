@@ -15,6 +15,7 @@ from nbfuse.comparison.dots import dots
 from nbfuse.comparison.pricing import dollars
 from nbfuse.comparison.tables import Grid
 from nbfuse.comparison.take import Take
+from nbfuse.comparison.tally import scales
 from nbfuse.core.errors import LedgerError
 from nbfuse.ledger.bookmarks import Bookmark, Bookmarks
 from nbfuse.render.model import root, say
@@ -138,6 +139,7 @@ def _votes(found: Comparison) -> list[str]:
     ]
     named = {vote.contender for vote in found.votes}
     lines += [f"{name}: {tables.NO_VOTES}." for name in found.names if name not in named]
+    lines += scales(found.votes)
     how = "%fuse vote ship NAME, %fuse vote blind; a community's: nbfuse votes merge FOLDER."
     return [*_list(lines), f"<p><small>{how}</small></p>"]
 

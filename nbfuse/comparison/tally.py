@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from nbfuse.comparison.rating import Pair, Rating, ratings
 from nbfuse.core.ballot import Ballot
@@ -13,8 +14,8 @@ from nbfuse.core.ballot import Ballot
 HEADS = ("contender", "ship / skip", "rating by pairs")
 
 
-class Count(NamedTuple):
-    """What was voted on a contender."""
+class Count(msgspec.Struct, frozen=True):
+    """What was voted on a contender: ship, skip, and its rating by blind pairs."""
 
     contender: str
     ship: int
@@ -40,6 +41,15 @@ def tally(ballots: Sequence[Ballot]) -> list[Count]:
         for rated in ratings(pairs, list(everybody))
     ]
     return sorted(made, key=lambda one: (-(one.rating.rating or -math.inf), one.skip - one.ship))
+
+
+def scales(counts: Sequence[Count]) -> list[str]:
+    """A line where ratings can't be compared, since no votes lead from some to the others."""
+    groups = dict.fromkeys(one.rating.among for one in counts if one.rating.rating is not None)
+    if len(groups) < 2:
+        return []
+    told = "; ".join(", ".join(group) for group in groups)
+    return [f"Ratings can be compared within each of these, which no votes connect: {told}."]
 
 
 def rows(counts: Sequence[Count]) -> list[list[str]]:

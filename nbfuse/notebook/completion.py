@@ -37,7 +37,7 @@ def fuse_matcher(context: CompletionContext) -> SimpleMatcherResult:
     if word.startswith("--") and "=" in word:
         before, _, word = word.partition("=")
     if found["magic"] == "%":
-        choices = list(COMMANDS) if not words else []
+        choices = _after(words) if words else list(COMMANDS)
     else:
         choices = _choices(before, word)
     # the completer replaces `token`, which it cuts at ":", "," and "-": give what follows the cut
@@ -48,6 +48,32 @@ def fuse_matcher(context: CompletionContext) -> SimpleMatcherResult:
         if choice.startswith(word)
     ]
     return {"completions": matches, "suppress": True}
+
+
+def _after(words: list[str]) -> list[str]:
+    """What may follow the first words of a command."""
+    match words:
+        case ["compare", *_]:
+            from nbfuse.notebook.comparing import parser
+
+            options = [name for name in parser()._option_string_actions if name.startswith("--")]
+            return [*_specs(), *(f"pool:{name}" for name in _pool_names()), *options]
+        case ["vote", "ship" | "skip"]:
+            return [*_specs(), *(f"pool:{name}" for name in _pool_names())]
+        case ["bookmarks"]:
+            return ["list", "search", "save", "open", "delete"]
+        case ["bookmarks", "open" | "delete"]:
+            return _bookmarks()
+    return []
+
+
+def _bookmarks() -> list[str]:
+    from nbfuse.ledger.bookmarks import Bookmarks
+
+    try:
+        return [mark.name for mark in Bookmarks().find()]
+    except NbfuseError:
+        return []
 
 
 def _choices(before: str, word: str) -> list[str]:

@@ -88,3 +88,11 @@ def test_the_command_line_lists_exports_and_merges(tmp_path: Path) -> None:
         done = nbfuse(*words)
         assert (done.returncode, done.stdout) == (2, "")
         assert said in done.stderr
+
+
+def test_ratings_that_no_votes_connect_are_told_apart() -> None:
+    for one, other in (("local:a", "local:b"), ("local:c", "local:d")):
+        for number in range(10):
+            pair = voting.Blind(f"Question {number}?", (one, "Yes"), (other, "No"))
+            Ballots().cast(voting.preferred(Ballots().voter(), pair, "A"))
+    assert "local:a, local:b; local:c, local:d." in nbfuse("list").stderr

@@ -510,6 +510,11 @@ def test_a_refused_setting_does_not_keep_it_from_loading(kernel: Kernel) -> None
         ("%%fuse -m local:tiny-calc,local:tiny-u", ["%%fuse -m local:tiny-calc,local:tiny-units"]),
         ("%fuse mod", ["%fuse models"]),
         ("x = %fuse la", ["x = %fuse last"]),
+        ("%fuse compare local:tiny-c", ["%fuse compare local:tiny-calc"]),
+        ("%fuse compare local:tiny-calc pool:ti", ["%fuse compare local:tiny-calc pool:tiny"]),
+        ("%fuse compare a:b --mon", ["%fuse compare a:b --monthly"]),
+        ("%fuse vote ship pool:ti", ["%fuse vote ship pool:tiny"]),
+        ("%fuse bookmarks de", ["%fuse bookmarks delete"]),
     ],
 )
 def test_completion_offers_what_fits_and_nothing_else(
