@@ -13,7 +13,7 @@ from nbfuse.comparison.comparison import Comparison
 from nbfuse.comparison.marks import keep
 from nbfuse.core.types import to_json
 from nbfuse.evaluation.progress import shown
-from nbfuse.options import add_compare_options, tape_of
+from nbfuse.options import add_compare_options, comparing_of
 
 OK, INTERRUPTED = 0, 130
 
@@ -30,17 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print the tables, write the page; raises what `nbfuse.compare` raises."""
-    asked = Options(
-        questions=options.on,
-        grade=grader(options.grade) if options.grade else None,
-        judge=options.judge,
-        budget=options.budget,
-        monthly=options.monthly,
-        concurrency=options.concurrency,
-        seed=options.seed,
-        fresh=options.fresh,
-        **tape_of(options),
-    )
+    grade = grader(options.grade) if options.grade else None
+    asked = comparing_of(options, options.on, grade)
     try:
         found = asyncio.run(_compared(options.contenders, asked, options.dry_run))
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -13,6 +14,10 @@ from nbfuse.api import choose
 from nbfuse.config import default_pool, pools
 from nbfuse.core.errors import ConfigError, did_you_mean
 from nbfuse.core.pool import ANSWER_KINDS, MODES, SETTINGS, Pool, expand
+
+if typing.TYPE_CHECKING:
+    from nbfuse.comparison.compare import Options
+    from nbfuse.evaluation.grading import Grade
 
 SPEEDS = ("full", "original")
 
@@ -129,6 +134,15 @@ def tape_of(options: argparse.Namespace) -> dict[str, Any]:
 
     source = source_of(options.replay, options.replay_speed or "full")
     return {"record": options.record, "replay": source}
+
+
+def comparing_of(options: argparse.Namespace, questions: object, grade: Grade | None) -> Options:
+    """What a comparison is asked for; raises `ConfigError`."""
+    from nbfuse.comparison.compare import Options
+
+    names = ("judge", "budget", "monthly", "concurrency", "seed", "fresh")
+    asked = {name: getattr(options, name) for name in names}
+    return Options(questions, grade, **asked, **tape_of(options))
 
 
 def pool_of(

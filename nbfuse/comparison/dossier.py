@@ -18,6 +18,7 @@ from nbfuse.comparison.reviewers import Kind
 from nbfuse.comparison.samples import Sample
 from nbfuse.evaluation.questions import Question
 from nbfuse.fusion.candidates import candidate
+from nbfuse.fusion.window import shortened
 
 CONTROL = ""  # the name of what is no contender
 ELSEWHERE = "I would rather talk about something else."
@@ -168,14 +169,6 @@ def written(dossier: Dossier, order: Sequence[int], sees: Sequence[Kind], tag: s
             lines.append(f"Question {number}: {question.text}")
             for letter, place in zip(LETTERS, order, strict=False):
                 said = dossier.exhibits[place].answers.get(question.id, "")
-                body = _shortened(said, dossier.most) if said else "(no answer)"
+                body = shortened(said, dossier.most) if said else "(no answer)"
                 lines.append(f"Contender {letter} answered\n<<<{tag}\n{body}\n{tag}>>>")
     return "\n\n".join(lines)
-
-
-def _shortened(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    mark = f"\n[… {len(text) - most:,} characters left out here …]\n"
-    keep = max(0, most - len(mark)) // 2
-    return text[:keep] + mark + text[len(text) - keep :]

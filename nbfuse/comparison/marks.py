@@ -35,7 +35,7 @@ def keep(name: str, tags: Sequence[str], value: Comparison | FusionResult) -> st
     return f"Kept as {name}{' in place of the one before' * replaced}. See: bookmarks."
 
 
-def opened(name: str) -> Comparison | FusionResult | Kept:
+def opened(name: str) -> Comparison | FusionResult | OldPage:
     """What was bookmarked; its page alone where this version can't read it any more."""
     mark = Bookmarks().open(name)
     found: Comparison | FusionResult
@@ -45,11 +45,11 @@ def opened(name: str) -> Comparison | FusionResult | Kept:
         else:
             found = from_json(FusionResult, mark.value)
     except msgspec.MsgspecError:
-        return Kept(mark)
-    return found if found.schema <= SCHEMA else Kept(mark)
+        return OldPage(mark)
+    return found if found.schema <= SCHEMA else OldPage(mark)
 
 
-class Kept:
+class OldPage:
     """A bookmark as it looked when it was kept, by a version of nbfuse that wrote otherwise."""
 
     def __init__(self, mark: Bookmark) -> None:

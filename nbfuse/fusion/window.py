@@ -67,9 +67,13 @@ def _cut(run: Run, ballot: Ballot, most: int) -> Ballot:
 
 
 def _shortened(candidate: Candidate, most: int) -> Candidate:
-    text = candidate.shown
+    return candidate._replace(shown=shortened(candidate.shown, most))
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of `most` characters: what is longer lacks its middle, and says so."""
     if len(text) <= most:
-        return candidate
+        return text
     mark = f"\n[… {len(text) - most:,} characters left out here …]\n"
     keep = max(0, most - len(mark)) // 2
-    return candidate._replace(shown=text[:keep] + mark + text[len(text) - keep :])
+    return text[:keep] + mark + text[len(text) - keep :]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from IPython.display import display
 
-from nbfuse.comparison.compare import Options, prepare
+from nbfuse.comparison.compare import prepare
 from nbfuse.comparison.comparison import Comparison
 from nbfuse.core.errors import ConfigError, Stopped, did_you_mean
 from nbfuse.evaluation.grading import Grade
@@ -16,7 +16,7 @@ from nbfuse.evaluation.progress import shown
 from nbfuse.notebook.runner import runner
 from nbfuse.notebook.saved import can_update
 from nbfuse.notebook.session import Session
-from nbfuse.options import HelpShown, Parser, add_compare_options, tape_of
+from nbfuse.options import HelpShown, Parser, add_compare_options, comparing_of
 
 TICK_S = 1.0  # between two pages: each is sent whole
 KEPT = "What was answered is kept: the same command, without --fresh, goes on from there."
@@ -31,17 +31,8 @@ def compare(session: Session, words: Sequence[str]) -> Comparison | None:
         return None
     if options.out is not None and not options.out.isidentifier():
         raise ConfigError(f"--out {options.out}: that is not a variable's name.", "Use one word.")
-    asked = Options(
-        questions=_questions(session, options.on),
-        grade=_grade(session, options.grade),
-        judge=options.judge,
-        budget=options.budget,
-        monthly=options.monthly,
-        concurrency=options.concurrency,
-        seed=options.seed,
-        fresh=options.fresh,
-        **tape_of(options),
-    )
+    questions, grade = _questions(session, options.on), _grade(session, options.grade)
+    asked = comparing_of(options, questions, grade)
     prepared = runner.run(prepare([_contender(session, w) for w in options.contenders], asked))
     if options.dry_run:
         print("\n".join(prepared.lines))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nbfuse.comparison.comparison import Comparison
-from nbfuse.comparison.marks import HEADS, NONE_YET, Kept, keep, opened, rows
+from nbfuse.comparison.marks import HEADS, NONE_YET, OldPage, keep, opened, rows
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.types import FusionResult
 from nbfuse.ledger.bookmarks import Bookmarks
 
-Shown = Comparison | FusionResult | Kept | None
+Shown = Comparison | FusionResult | OldPage | None
 USES = "list, search WORD, save NAME [--tags A,B], open NAME, delete NAME"
 
 
