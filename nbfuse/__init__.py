@@ -58,6 +58,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "replay":
+        return importlib.import_module("nbfuse.replay")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'nbfuse' has no attribute {name!r}")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from nbfuse.cli_eval import grader
 from nbfuse.comparison.compare import Options, prepare
 from nbfuse.comparison.comparison import Comparison
-from nbfuse.comparison.marks import keep
+from nbfuse.comparison.marks import check, keep
 from nbfuse.core.types import to_json
 from nbfuse.evaluation.progress import shown
 from nbfuse.options import add_compare_options, comparing_of
@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     """Compare, print the tables, write the page; raises what `nbfuse.compare` raises."""
     grade = grader(options.grade) if options.grade else None
     asked = comparing_of(options, options.on, grade)
+    if options.bookmark is not None:
+        check(options.bookmark, [tag.strip() for tag in options.tags.split(",") if tag.strip()])
     try:
         found = asyncio.run(_compared(options.contenders, asked, options.dry_run))
     except KeyboardInterrupt:

@@ -102,6 +102,7 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
     add("--grade", metavar="X", help="marks an answer: MODULE:FUNCTION; in a cell a function")
     add("-j", "--judge", metavar="MODEL", help="who plays the reviewers")
     add("--monthly", type=int, metavar="N", help="questions a month (default: your pace)")
+    add("--votes", metavar="FOLDER", help="count a community's votes beside your own")
     add("--budget", metavar="USD", help="begin nothing more once so much is spent")
     add("--concurrency", type=int, default=4, metavar="N", help="questions at once (default: 4)")
     add("--seed", type=int, default=0, metavar="N", help="draws what reviewers read")
@@ -140,7 +141,7 @@ def comparing_of(options: argparse.Namespace, questions: object, grade: Grade | 
     """What a comparison is asked for; raises `ConfigError`."""
     from nbfuse.comparison.compare import Options
 
-    names = ("judge", "budget", "monthly", "concurrency", "seed", "fresh")
+    names = ("judge", "budget", "monthly", "concurrency", "seed", "fresh", "votes")
     asked = {name: getattr(options, name) for name in names}
     return Options(questions, grade, **asked, **tape_of(options))
 

@@ -11,6 +11,8 @@ from nbfuse.evaluation.questions import Question
 from nbfuse.render.model import say
 from nbfuse.render.table import seconds
 
+# of what a notebook shows, which keeps all of it: questions, and characters of an answer
+MOST_SHOWN, LONGEST = 20, 4000
 MOST_OF_A_QUESTION = 90  # characters in its heading
 # side by side where there is room, else one under the other; without styles that, too
 ROW = "display:flex;flex-wrap:wrap;gap:1em"
@@ -18,13 +20,13 @@ CARD = "flex:1 1 16em;min-width:0"
 TEXT = "white-space:pre-wrap;overflow-wrap:anywhere"
 
 
-def answers(found: Comparison, most: int | None) -> str:
-    """The questions in the order in which they tell most, `most` of them."""
-    shown = found.questions[:most]
+def answers(found: Comparison, whole: bool) -> str:
+    """The questions in the order in which they tell most; `whole` all of them, and uncut."""
+    shown = found.questions[: None if whole else MOST_SHOWN]
     by_question: dict[str, list[Sample]] = {question.id: [] for question in found.questions}
     for sample in found.samples:
         by_question[sample.question].append(sample)
-    parts = [_question(question, by_question[question.id]) for question in shown]
+    parts = [_question(question, by_question[question.id], whole) for question in shown]
     rest = len(found.questions) - len(shown)
     if rest:
         parts.append(
@@ -33,25 +35,28 @@ def answers(found: Comparison, most: int | None) -> str:
     return "\n".join(parts)
 
 
-def _question(question: Question, samples: list[Sample]) -> str:
+def _question(question: Question, samples: list[Sample], whole: bool) -> str:
     text = " ".join(question.text.split())
     brief = text if len(text) <= MOST_OF_A_QUESTION else f"{text[:MOST_OF_A_QUESTION]} …"
     asked = f'<p style="{TEXT}">{say(question.text)}</p>' if brief != text else ""
     if question.reference:
         asked += f"<p><small>Reference: {say(question.reference)}</small></p>"
     first = next((one.text for one in samples if not one.failed), None)
-    cards = "".join(_card(one, first) for one in samples)
+    cards = "".join(_card(one, first, whole) for one in samples)
     title = f"<summary>{say(brief)} · {say(_state(samples))}</summary>"
     return f'<details>{title}{asked}<div style="{ROW}">{cards}</div></details>'
 
 
-def _card(sample: Sample, first: str | None) -> str:
+def _card(sample: Sample, first: str | None, whole: bool) -> str:
     figures = [seconds(sample.seconds), dollars(sample.cost)]
     if sample.mark is not None:
         figures.insert(0, "right" if sample.mark >= RIGHT else "wrong")
     body = f"<em>{say(sample.failure)}</em>"
     if not sample.failed:
-        body = marked(sample.text, first if sample.text != first else None)
+        text = sample.text if whole else sample.text[:LONGEST]
+        body = marked(text, first if sample.text != first else None)
+        if len(text) < len(sample.text):
+            body += f" … <small>{len(sample.text) - len(text):,} characters more</small>"
     return (
         f'<div style="{CARD}"><p><strong>{say(sample.contender)}</strong> '
         f'<small>{say(" · ".join(figures))}</small></p><p style="{TEXT}">{body}</p></div>'

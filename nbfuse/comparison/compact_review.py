@@ -11,7 +11,7 @@ import asyncio
 from nbfuse.comparison.dossier import CONTROL, Dossier, Exhibit
 from nbfuse.comparison.review import DEADLINE_S
 from nbfuse.comparison.reviewers import Reviewer
-from nbfuse.comparison.take import MOST_MARK, Bias, Reviewed, Take
+from nbfuse.comparison.take import MOST_MARK, Bias, Reviewed, Take, untaken
 from nbfuse.core.pool import Pool, labels
 from nbfuse.core.request import Request
 from nbfuse.core.types import Answer
@@ -45,16 +45,17 @@ async def compact_review(
     chosen = dossier.shown[:count]
     read = await asyncio.gather(*(_read(asking, pool, dossier, one) for one in chosen))
     made = []
+    names = [shown.name for shown in dossier.exhibits if shown.name != CONTROL]
     left = list(zip(chosen, read, strict=True))
     for reviewer in reviewers:
         if "answers" not in reviewer.sees:
-            made.append(Reviewed(_none(reviewer, dossier, NO_FIGURES), [], []))
+            made.append(untaken(reviewer.name, names, NO_FIGURES))
         elif not left:
-            made.append(Reviewed(_none(reviewer, dossier, NO_CALL), [], []))
+            made.append(untaken(reviewer.name, names, NO_CALL))
         else:
             question, found = left.pop(0)
             if isinstance(found, str):
-                made.append(Reviewed(_none(reviewer, dossier, found), [], []))
+                made.append(untaken(reviewer.name, names, found))
             else:
                 made.append(_reviewed(reviewer, question, found))
     return made
@@ -109,15 +110,4 @@ def _reviewed(reviewer: Reviewer, question: Question, found: dict[str, float]) -
     if found[CONTROL] >= ACCEPTABLE:
         said = "it would ship answers to other questions, which ask to be shipped"
         biases.append(Bias(reviewer=reviewer.name, found=said))
-    top = max(found.values())
-    leaders = [name for name, p in found.items() if p == top]
-    best = {question.id: leaders[0]} if len(leaders) == 1 else {}
-    return Reviewed(takes, biases, [best])
-
-
-def _none(reviewer: Reviewer, dossier: Dossier, why: str) -> list[Take]:
-    return [
-        Take(reviewer=reviewer.name, contender=shown.name, why=why)
-        for shown in dossier.exhibits
-        if shown.name != CONTROL
-    ]
+    return Reviewed(takes, biases)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nbfuse.api import choose
 from nbfuse.comparison.asked import read_asked
+from nbfuse.comparison.ballots import merge
 from nbfuse.comparison.comparison import Comparison
 from nbfuse.comparison.contenders import Contender, read_contenders
 from nbfuse.comparison.contest import Contest
@@ -18,6 +19,7 @@ from nbfuse.comparison.kept import Kept
 from nbfuse.comparison.models import facts_of
 from nbfuse.comparison.reviewers import reviewers
 from nbfuse.config import history
+from nbfuse.core.ballot import Ballot
 from nbfuse.core.errors import BudgetError, ConfigError
 from nbfuse.core.pool import Pool
 from nbfuse.core.request import Request
@@ -52,6 +54,7 @@ class Options(NamedTuple):
     fresh: bool = False
     record: str | os.PathLike[str] | None = None
     replay: Source | str | Path | None = None
+    votes: str | os.PathLike[str] | None = None
 
 
 async def compare(
@@ -66,6 +69,7 @@ async def compare(
     fresh: bool = False,
     record: str | os.PathLike[str] | None = None,
     replay: Source | str | Path | None = None,
+    votes: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Which of two to four contenders to ship, on your own questions.
@@ -79,13 +83,14 @@ async def compare(
     the pace of the history), `concurrency` how many are asked at once; `seed` draws what reviewers
     read and shuffles. What was paid for before is used again unless `fresh`, or where it is
     recorded or replayed: `record` is a file to which all that models say is appended, `replay` such
-    a file, or a table of `nbfuse.replay.from_table`. Needs the extra `evaluate`.
+    a file, or a table of `nbfuse.replay.from_table`. `votes` is a folder of a community, whose
+    votes count beside your own. Needs the extra `evaluate`.
 
     Raises `ConfigError`, `PrivacyError`, `BudgetError` or `ReplayError` before anything is spent,
     and `NoAnswerError` where nobody answers the first questions.
     """
     options = Options(
-        questions, grade, judge, budget, monthly, concurrency, seed, fresh, record, replay
+        questions, grade, judge, budget, monthly, concurrency, seed, fresh, record, replay, votes
     )
     prepared = await prepare(contenders, options)
     with shown(progress) as step:
@@ -100,10 +105,11 @@ class Prepared(NamedTuple):
     kept: Kept
     price: Price
     limit: Decimal | None
+    ballots: tuple[Ballot, ...] = ()
 
     def contest(self, step: Callable[[str, int, int], None], watch: Watch | None = None) -> Contest:
         """The comparison itself, which tells `step` how far it is and `watch` what there is."""
-        ballots = Ballots().all() if history().on else []
+        ballots = [*self.ballots, *(Ballots().all() if history().on else [])]
         return Contest(
             self.job, self.asking, self.kept, ballots, self.price, self.limit, step, watch
         )
@@ -114,14 +120,16 @@ class Prepared(NamedTuple):
         job, low, high = self.job, self.price.low, self.price.high
         what = "not known for every model"
         if low is not None and high is not None:
-            what = f"${low:.4f} to ${high:.4f}" if high else "nothing, all models are local"
+            what = f"${low:.4f} to ${high:.4f}" if high else "nothing"
+            if not high and all(m.local for those in job.facts.values() for m in those):
+                what += ", all models are local"
         count = len(job.asked)
         return [
             f"Would ask {', '.join(one.name for one in job.contenders)} {count} "
             f"question{'s' * (count != 1)}, then {len(job.reviewers)} reviewers "
             f"({', '.join(one.name for one in job.reviewers)}), played by {job.judge.spec}.",
             f"Price with their reviews: {what}.",
-            *([f"{self.kept.reused} calls are paid for already."] if self.kept.reused else []),
+            *([f"{self.kept.reused} calls were made before."] if self.kept.reused else []),
             *job.notes,
         ]
 
@@ -166,14 +174,15 @@ async def prepare(given: Sequence[object], options: Options) -> Prepared:
     pools = {one.name: one.pool for one in contenders}
     by_heart = source is None and options.record is None
     kept = Kept(earlier if by_heart else None, pools, job.review_pools, options.fresh)
-    price, limit = job.price(kept), dollars(options.budget)
-    if limit is not None and price.low is not None and price.low > limit:
+    (asks, price), limit = job.price(kept), dollars(options.budget)
+    if limit is not None and asks.low is not None and asks.low > limit:
         raise BudgetError(
-            f"This comparison costs ${price.low:.4f} at least; the budget is ${limit}.",
+            f"Asking costs ${asks.low:.4f} at least; the budget is ${limit}.",
             "Ask fewer questions, compare cheaper models, or raise the budget.",
         )
     asking = Asking(kept, options.seed, source, options.record)
-    return Prepared(job, asking, kept, price, limit)
+    ballots = merge(Path(options.votes).expanduser()).ballots if options.votes else []
+    return Prepared(job, asking, kept, price, limit, tuple(ballots))
 
 
 async def _plan(pool: Pool, asked: Sequence[Asked], source: Source | None) -> Plan:

@@ -40,7 +40,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     `samples` has one row for each question and contender, `takes` one for each reviewer and
     contender; `reviewers` says what each of them wants. `reviewed_by` is the model that played
     them, `marks_only` tells that it was too small to write. `notes` are what one has to know to
-    read it; `spent` are US dollars of what was new, `reused` calls that were paid for before.
+    read it; `spent` are US dollars of what was new (None: not known), `reused` calls that had been
+    made before.
     `to_json` and `from_json` keep it and bring it back, `save` writes the page.
     """
 

@@ -12,6 +12,7 @@ from nbfuse.config import load_pool
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.pool import Pool, expand, make_pool
 from nbfuse.core.types import FusionResult
+from nbfuse.evaluation.journal import asked_settings
 from nbfuse.ledger.ledger import Ledger
 
 RUN = "run:"  # what the name of a run in the ledger begins with, where contenders are named
@@ -61,7 +62,12 @@ def same_twice(contenders: Sequence[Contender]) -> list[str]:
     notes = []
     for i, one in enumerate(contenders):
         for other in contenders[:i]:
-            if one.kind != "result" and one.pool == other.pool:
+            if one.result is not None and other.result is not None:
+                if one.result.run == other.result.run:
+                    notes.append(f"{other.name} and {one.name} are the same result.")
+            elif one.result is other.result and asked_settings(one.pool) == asked_settings(
+                other.pool
+            ):
                 notes.append(f"{other.name} and {one.name} are the same: they differ by chance.")
     return notes
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import random
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
@@ -15,16 +15,25 @@ from nbfuse.comparison.compact_review import NAME, compact_review
 from nbfuse.comparison.comparison import Comparison, Side
 from nbfuse.comparison.contenders import Contender, same_twice
 from nbfuse.comparison.decision import Decision, decide
-from nbfuse.comparison.dossier import Dossier, condense, control, exhibit
+from nbfuse.comparison.dossier import (
+    Dossier,
+    condense,
+    control,
+    exhibit,
+    folds,
+    shown_answers,
+)
 from nbfuse.comparison.evidence import Figures, figures, versus, worst_first
 from nbfuse.comparison.job import Job
 from nbfuse.comparison.kept import Kept
 from nbfuse.comparison.models import category, licences, one_line
+from nbfuse.comparison.notes import budget_notes, call_notes, failure_notes, reading_notes
 from nbfuse.comparison.pricing import pricing
 from nbfuse.comparison.review import called, review
+from nbfuse.comparison.reviewers import Reviewer
 from nbfuse.comparison.samples import Sample, sample_of
 from nbfuse.comparison.split import counting, splits
-from nbfuse.comparison.take import Bias, Reviewed
+from nbfuse.comparison.take import Reviewed, untaken
 from nbfuse.comparison.tally import Count, tally
 from nbfuse.core.ballot import Ballot
 from nbfuse.core.errors import NoAnswerError, no_answer
@@ -34,10 +43,11 @@ from nbfuse.evaluation.asking import Asking
 from nbfuse.evaluation.grading import Marks
 from nbfuse.evaluation.notes import grader_notes
 from nbfuse.evaluation.progress import Step
-from nbfuse.evaluation.questions import Question
+from nbfuse.evaluation.questions import Question, digest
 from nbfuse.evaluation.work import FRUITLESS, each
 
 UNDER_WAY = "Under way"
+SPENT = "The budget was spent before its turn."
 
 
 class Contest:
@@ -67,17 +77,16 @@ class Contest:
         """Ask everything, have it reviewed, and say what it comes to."""
         self._tell()
         await each([one.question for one in self._job.asked], concurrency, self._ask)
-        if self._is_spent():
-            reviewed: list[Reviewed] = []
-        else:
-            reviewed = await self._review()
-        return self._found(reviewed, over=True)
+        return self._found(await self._review(), over=True)
 
     async def _ask(self, question: Question) -> None:
         if self._is_spent():
             return
         last: FusionResult | None = None
-        for contender in self._job.contenders:
+        # in an order of its own, so that nobody is always the one who waits for the other
+        turns = list(self._job.contenders)
+        random.Random(digest(str(self._job.seed), question.id)).shuffle(turns)
+        for contender in turns:
             last = await self._fused(question, contender)
             panel = self._job.panels.get(contender.name)
             sample = sample_of(contender, question, panel, last)
@@ -104,9 +113,11 @@ class Contest:
     def _check_fruit(self, last: FusionResult) -> None:
         """Raise `NoAnswerError` where nobody has said anything: there is no key, or no server."""
         if all(one.failed for those in self._samples.values() for one in those.values()):
-            reasons = no_answer(last.answers, last)
             many = f"any of the first {self._done} questions" if self._done > 1 else "the question"
-            raise NoAnswerError(f"No contender answered {many}.", reasons.hint, last)
+            why = {n: next(iter(those.values())).failure for n, those in self._samples.items()}
+            told = " ".join(f"{name}: {words}" for name, words in why.items())
+            hint = no_answer(last.answers, last).hint
+            raise NoAnswerError(f"No contender answered {many}. {told}", hint, last)
 
     def _is_spent(self) -> bool:
         return self._limit is not None and self._asking.spent >= self._limit
@@ -133,36 +144,56 @@ class Contest:
     def _figures(self, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Figures]:
         return {name: figures(name, those) for name, those in samples.items()}
 
-    def dossier(self) -> Dossier:
-        """What reviewers get to read."""
+    def _dossiers(self) -> list[Dossier]:
+        """What each reviewer gets to read; a judge that reads one answer at a time, all of it."""
         job, questions, samples = self._job, self._questions, self._by_name()
-        counted = self._figures(samples)
-        exhibits = [
-            exhibit(counted[name], job.facts[name], samples[name], questions) for name in samples
-        ]
-        exhibits.append(control(exhibits, questions))
-        return condense(exhibits, worst_first(questions, samples), job.room, job.seed)
+        names = [question.id for question in questions]
+        said = {name: shown_answers(samples[name], questions) for name in samples}
+        ranked = worst_first(questions, samples)
+        if job.compact:
+            parts = [(tuple(ranked), True)]
+        else:
+            reads = ["answers" in one.sees for one in job.reviewers]
+            parts = list(zip(folds(ranked, len(job.reviewers)), reads, strict=True))
+        made = []
+        for fold, reading in parts:
+            inside = {question.id for question in fold}
+            own = {n: [s for s in those if s.question in inside] for n, those in samples.items()}
+            counted = [figures(name, those) for name, those in own.items()]
+            exhibits = [
+                exhibit(one, job.facts[one.contender], said[one.contender]) for one in counted
+            ]
+            models = job.facts[counted[0].contender]
+            exhibits.append(control(counted[0], models, list(said.values()), names, reading))
+            made.append(condense(exhibits, fold, job.room, job.seed))
+        return made
 
     async def _review(self) -> list[Reviewed]:
-        job, dossier, done = self._job, self.dossier(), 0
-        pools = job.review_pools
-        if job.judge.info.form == "none":
+        job, done = self._job, 0
+        pools, names = job.review_pools, [one.name for one in job.contenders]
+        if not self._questions or job.judge.info.form == "none":
             return []
         if job.compact:
-            return await compact_review(self._asking, pools[NAME], list(job.reviewers), dossier)
+            (whole,) = self._dossiers()
+            return await compact_review(self._asking, pools[NAME], list(job.reviewers), whole)
+        made: dict[str, Reviewed] = {}
 
-        async def one(number: int) -> Reviewed:
+        async def one(both: tuple[Reviewer, Dossier]) -> None:
             nonlocal done
-            who = job.reviewers[number]
-            found = await review(self._asking, pools[called(who.name)], who, dossier, job.seed)
+            who, dossier = both
+            if self._is_spent():
+                made[who.name] = untaken(who.name, names, SPENT)
+                return
+            made[who.name] = await review(
+                self._asking, pools[called(who.name)], who, dossier, job.seed
+            )
             done += 1
             self._step("reviewers", done, len(job.reviewers))
-            return found
 
-        self._step("reviewers", 0, len(job.reviewers))
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(i)) for i in range(len(job.reviewers))]
-        return [task.result() for task in tasks]
+        work = list(zip(job.reviewers, self._dossiers(), strict=True))
+        self._step("reviewers", 0, len(work))
+        await each(work, 1 if self._limit is not None else len(work), one)
+        return [made[who.name] for who in job.reviewers]
 
     def _found(self, reviewed: Sequence[Reviewed], over: bool) -> Comparison:
         job, questions, samples = self._job, self._questions, self._by_name()
@@ -171,21 +202,13 @@ class Contest:
         biases = [bias for one in reviewed for bias in one.biases]
         counting_takes = counting(takes, biases)
         split = splits(counting_takes, list(samples))
-        biased = {bias.reviewer for bias in biases}
-        best = [
-            best
-            for one in reviewed
-            if one.takes and one.takes[0].reviewer not in biased
-            for best in one.best
-        ]
         pairs = list(itertools.combinations(samples, 2))
         pairs_counted = versus(samples, questions, job.seed) if over else ()
-        told = tuple(
-            apart(a, b, samples, job.facts, _preferred(best, a, b), len(pairs)) for a, b in pairs
-        )
+        told = tuple(apart(a, b, samples, job.facts, len(pairs)) for a, b in pairs)
         decision = Decision(sentence=f"{UNDER_WAY}: {self._done} of {len(job.asked)} questions.")
         if over:
-            decision = decide(counting_takes, split, told, pairs_counted)
+            own = job.compact or len(questions) >= len(job.reviewers)
+            decision = decide(counting_takes, split, told, pairs_counted, own)
             if not questions:
                 decision = Decision(sentence="Nothing was asked: there is no verdict.")
         return Comparison(
@@ -201,15 +224,15 @@ class Contest:
             ),
             reviewers={one.name: one.interest for one in job.reviewers},
             reviewed_by=job.judge.spec,
-            marks_only=job.compact,
+            marks_only=job.judge.info.form == "compact",
             takes=tuple(takes),
             biases=tuple(biases),
             splits=split,
             decision=decision,
             votes=self._votes(),
-            notes=tuple(self._notes(biases) if over else job.notes),
+            notes=tuple(self._notes(counted) if over else job.notes),
             estimate=self._price,
-            spent=self._asking.spent,
+            spent=self._asking.spent if not self._asking.unpriced else None,
             reused=self._kept.reused,
             asked=len(job.asked),
             started_at=self._begun,
@@ -232,49 +255,14 @@ class Contest:
         mine = [b for b in self._ballots if b.contender in names or b.other in names]
         return tuple(one for one in tally(mine) if one.contender in names)
 
-    def _notes(self, biases: Sequence[Bias]) -> list[str]:
-        job, asked = self._job, self._questions
-        notes = [*job.notes, *same_twice(job.contenders)]
-        if self._kept.reused:
-            notes.append(
-                f"{self._kept.reused} of {self._kept.reused + self._kept.bought} calls had been "
-                "paid for before and were used again."
-            )
-        if len(asked) < len(job.asked):
-            notes.append(
-                f"The budget of ${self._limit} is spent: {len(job.asked) - len(asked)} of "
-                f"{len(job.asked)} questions were not asked, and nobody reviewed."
-            )
-        elif self._is_spent():
-            notes.append(f"The budget of ${self._limit} is spent: nobody reviewed.")
-        if self._asking.unpriced:
-            notes.append(
-                f"The price of {self._asking.unpriced} calls is not known; it is not in what was "
-                "spent."
-            )
-        notes += grader_notes(self._marks.troubles, len(asked))
-        for one in self._figures(self._by_name()).values():
-            if one.failed:
-                notes.append(
-                    f"{one.contender} failed on {one.failed} of {one.asked} questions, which count "
-                    f"as wrong and are in no mean of times: {one.why}"
-                )
-        if job.compact:
-            notes.append(
-                f"{job.judge.label} is too small to write reviews: there are marks alone, from how "
-                "probable it finds answers right, and no paragraphs."
-            )
-        elif asked and not self._is_spent() and (lacks := self.dossier().lacks):
-            notes.append(lacks)
-        notes += [f"{one.reviewer} does not decide: {one.found}." for one in biases]
-        notes += [self._kept.trouble] if self._kept.trouble else []
-        return notes
-
-
-def _preferred(best: Sequence[Mapping[str, str]], one: str, other: str) -> dict[str, float]:
-    """By question, how much more often the answer of `one` was found best than that of `other`."""
-    names: dict[str, list[int]] = {}
-    for reading in best:
-        for question, name in reading.items():
-            names.setdefault(question, []).append((name == one) - (name == other))
-    return {question: sum(signs) / len(best) for question, signs in names.items()}
+    def _notes(self, counted: Mapping[str, Figures]) -> list[str]:
+        job = self._job
+        return [
+            *job.notes,
+            *same_twice(job.contenders),
+            *call_notes(self._kept, self._asking.spent, self._asking.unpriced),
+            *budget_notes(self._limit, len(self._questions), len(job.asked)),
+            *grader_notes(self._marks.troubles, len(self._questions)),
+            *failure_notes(counted.values()),
+            *reading_notes(job, self._dossiers() if self._questions else []),
+        ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +20,8 @@ from nbfuse.evaluation.statistics import need
 
 LEVEL = 0.05  # of taking the noise of reviewers for a lead
 SURE = 0.01  # below which a lead without a flip is sure
+LEAST_LEAD = 5.0  # points of 100: less than one mark on one criterion makes
+GRAIN = 5.0  # points by which a score is rough, since marks are whole numbers: no less is its noise
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +44,18 @@ def decide(
     splits: Sequence[Split],
     apart: Sequence[Apart],
     versus: Sequence[Versus] = (),
+    own_questions: bool = True,
 ) -> Decision:
     """Who is to be shipped; nobody where contenders or reviewers leave that open.
+
+    With `own_questions` every reviewer has read questions that no other has; else their agreement
+    says nothing about other questions, and there is no winner.
 
     `counted` are the takes of reviewers without a bias. The lead has to be on one side by more than
     reviewers differ among each other, and most of them have to agree. What was measured is said
     beside it, where it tells contenders apart.
     """
-    found = _decided(counted, splits, apart)
+    found = _decided(counted, splits, apart, own_questions)
     if found.winner is None and (told := _measured(apart, versus)):
         return msgspec.structs.replace(found, sentence=f"{found.sentence} {told}")
     return found
@@ -67,32 +74,37 @@ def _measured(apart: Sequence[Apart], versus: Sequence[Versus]) -> str:
     return f"Measured, {' '.join(told)}" if told else ""
 
 
-def _decided(counted: Sequence[Take], splits: Sequence[Split], apart: Sequence[Apart]) -> Decision:
-    nothing = [pair for pair in apart if not pair.by]
-    if apart and len(nothing) == len(apart):
-        words = nothing[0].words if len(apart) == 1 else "They cannot be told apart."
-        return Decision(sentence=f"{words} What reviewers prefer among them is chance.")
+def _decided(
+    counted: Sequence[Take], splits: Sequence[Split], apart: Sequence[Apart], own_questions: bool
+) -> Decision:
     rated = sorted((s for s in splits if s.mean is not None), key=lambda s: -(s.mean or 0.0))
-    if len(rated) < 2:
+    leads: Mapping[str, float] = {}
+    if len(rated) > 1:
+        leads = _leads(counted, rated[0].contender, rated[1].contender)
+    prefer = _preferring(leads, rated)
+    if apart and not any(pair.by for pair in apart):
+        words = apart[0].words if len(apart) == 1 else "They cannot be told apart."
+        return Decision(sentence=f"{words}{prefer and f' {prefer}: that may be chance.'}")
+    if len(leads) < LEAST_TAKES:
         return Decision(sentence="Too few reviewers could judge: there is no verdict.")
     first, second = rated[0].contender, rated[1].contender
-    leads = _leads(counted, first, second)
-    if len(leads) < LEAST_TAKES:
-        return Decision(sentence="Too few reviewers could judge both: there is no verdict.")
     lead, p = statistics.fmean(leads.values()), _t_test(list(leads.values()))
     found = Decision(sentence="", second=second, lead=lead, p=p)
+
+    def no_winner(said: str) -> Decision:
+        return msgspec.structs.replace(found, sentence=said)
+
     told = f"{first} leads {second} by {lead:.0f} of 100 points"
     pair = next(one for one in apart if {one.one, one.other} == {first, second})
-    agreeing = sum(one > 0 for one in leads.values())
+    if not own_questions:
+        why = "there are fewer questions than reviewers, who have all read the same"
+        return no_winner(f"Too few questions to call: {told}, but {why}.")
     if not pair.by:
-        said = f"{told}, but {pair.words[0].lower() + pair.words[1:]}"
-        return msgspec.structs.replace(found, sentence=said)
-    if lead <= 0 or p >= LEVEL or 2 * agreeing <= len(leads):
-        said = f"Too close to call: {told}, and reviewers differ by as much."
-        return msgspec.structs.replace(found, sentence=said)
+        return no_winner(f"{told}, but {pair.words[0].lower() + pair.words[1:]}")
+    if lead < LEAST_LEAD or p >= LEVEL or 2 * sum(x > 0 for x in leads.values()) <= len(leads):
+        return no_winner(f"Too close to call: {told}, and reviewers differ by as much.")
     if rated[0].ship <= rated[0].skip:
-        said = f"Neither: {told}, but the panel would not ship it."
-        return msgspec.structs.replace(found, sentence=said)
+        return no_winner(f"Neither: {told}, but the panel would not ship it.")
     flips = {name for split in rated[:2] for name in split.flips}
     sure: Confidence = "medium" if flips or p >= SURE else "high"
     if 2 * len(flips) >= len(leads):
@@ -104,6 +116,12 @@ def _decided(counted: Sequence[Take], splits: Sequence[Split], apart: Sequence[A
         winner=first,
         confidence=sure,
     )
+
+
+def _preferring(leads: Mapping[str, float], rated: Sequence[Split]) -> str:
+    """How many reviewers prefer whoever has the highest mean; empty for none."""
+    count = sum(lead > 0 for lead in leads.values())
+    return f"{count} of {len(leads)} reviewers prefer {rated[0].contender}" if count else ""
 
 
 def _leads(counted: Sequence[Take], first: str, second: str) -> Mapping[str, float]:
@@ -121,6 +139,6 @@ def _leads(counted: Sequence[Take], first: str, second: str) -> Mapping[str, flo
 
 def _t_test(leads: Sequence[float]) -> float:
     """The p of Student's two-sided t test that the mean of these is 0."""
-    if len(set(leads)) == 1:
-        return 0.0 if leads[0] and len(leads) > LEAST_TAKES else 1.0
-    return float(need("scipy.stats").ttest_1samp(leads, 0.0).pvalue)
+    spread = max(GRAIN, statistics.stdev(leads))
+    t = statistics.fmean(leads) / (spread / math.sqrt(len(leads)))
+    return float(2 * need("scipy.stats").t.sf(abs(t), len(leads) - 1))

@@ -7,6 +7,7 @@ from html import escape
 from nbfuse.comparison.comparison import Comparison
 from nbfuse.comparison.page import to_html
 from nbfuse.core.clean import clean
+from nbfuse.ledger.bookmarks import Bookmark
 
 STYLE = """\
 :root { color-scheme: light dark; --ink: #1b1b1f; --paper: #fff; --line: #c9c9d1; --mark: #ffe08a;
@@ -44,10 +45,10 @@ addEventListener("afterprint", () => closed.forEach(d => { d.open = false }));
 """
 
 
-def document(found: Comparison) -> str:
-    """The whole file."""
+def document(found: Comparison, mark: Bookmark | None = None) -> str:
+    """The whole file; `mark` is the bookmark under which it is kept."""
     title = escape(clean(f"{found.title}: which one to ship"))
-    body = to_html(found, whole=True, top=1)
+    body = to_html(found, whole=True, top=1, mark=mark)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -21,10 +21,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """One contender over all questions.
 
     `accuracy` over the `graded` questions has Wilson's interval, and is None without references; a
-    question that it failed on counts as wrong. Times are those of answers that came. `cost` is the
-    mean of a question in US dollars, over those whose cost is known, `unpriced` those for which it
-    is not; `overhead` and `slowdown` are what a question costs and takes for each dollar and second
-    of one call.
+    question that it failed on counts as wrong. Times are those of answers that came. `cost` is what
+    an answered question costs in US dollars, failed calls included; None where that is not known,
+    as for `unpriced` questions, or nothing was answered. `overhead` and `slowdown` are what a
+    question costs and takes for each dollar and second of one call.
     """
 
     contender: str
@@ -37,6 +37,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
     p50_s: float | None = None
     p95_s: float | None = None
+    mean_s: float | None = None
     tokens: float = 0.0
     calls: float = 0.0
     cost: Decimal | None = None
@@ -66,8 +67,9 @@ def figures(contender: str, samples: Sequence[Sample]) -> Figures:
     answered = [one for one in samples if not one.failed]
     marks = [one.mark for one in samples if one.mark is not None]
     low, high = wilson(sum(marks), len(marks)) if marks else (None, None)
-    costs = [one.cost for one in samples if one.cost is not None]
-    times = [one.seconds for one in answered]
+    costs = [one.cost for one in samples]
+    known = [cost for cost in costs if cost is not None]
+    total, times = sum(known, Decimal(0)), [one.seconds for one in answered]
     singles = [(o.cost, o.one_cost) for o in answered if o.cost is not None and o.one_cost]
     return Figures(
         contender=contender,
@@ -80,10 +82,11 @@ def figures(contender: str, samples: Sequence[Sample]) -> Figures:
         high=high,
         p50_s=percentile(times, 0.5),
         p95_s=percentile(times, 0.95),
+        mean_s=statistics.fmean(times) if times else None,
         tokens=statistics.fmean(one.tokens for one in samples) if samples else 0.0,
         calls=statistics.fmean(one.calls for one in samples) if samples else 0.0,
-        cost=sum(costs, Decimal(0)) / len(costs) if costs else None,
-        unpriced=len(samples) - len(costs),
+        cost=total / len(answered) if answered and len(known) == len(costs) else None,
+        unpriced=len(samples) - len(known),
         overhead=_ratio([(float(a), float(b)) for a, b in singles if b is not None]),
         slowdown=_ratio([(o.seconds, o.one_seconds) for o in answered if o.one_seconds > 0]),
     )

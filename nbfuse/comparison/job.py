@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from nbfuse.comparison.compact_review import CALLS, NAME, compact_pool
 from nbfuse.comparison.contenders import Contender
+from nbfuse.comparison.dossier import MOST_SHOWN
 from nbfuse.comparison.models import ModelFacts
 from nbfuse.comparison.review import called, pool_of, reply_tokens
 from nbfuse.comparison.reviewers import Reviewer
@@ -72,13 +73,17 @@ class Job(NamedTuple):
     @property
     def _writes(self) -> int:
         longest = max(self.reviewers, key=lambda one: len(one.criteria))
-        return reply_tokens(longest, len(self.contenders) + 1, len(self.asked))
+        return reply_tokens(longest, len(self.contenders) + 1)
 
-    def price(self, store: Store) -> Price:
-        """What it may cost in US dollars, the reviewers' calls in it, and what is kept not."""
-        prices = [*self._asking(store), self._reviewing]
-        lows, highs = [price.low for price in prices], [price.high for price in prices]
-        return Price(_sum(lows), _sum(highs))
+    @property
+    def own_questions(self) -> bool:
+        """Whether there are enough questions that every reviewer reads others."""
+        return len(self.asked) >= len(self.reviewers)
+
+    def price(self, store: Store) -> tuple[Price, Price]:
+        """What asking may cost in US dollars, without what is kept; and that with all reviews."""
+        asking = _total(self._asking(store))
+        return asking, _total([asking, self._reviewing])
 
     def _asking(self, store: Store) -> list[Price]:
         prices = []
@@ -107,7 +112,8 @@ class Job(NamedTuple):
         info = self.judge.info
         if info.prompt_price is None or info.completion_price is None:
             return Price(None, None)
-        count = (len(self.contenders) + 1) * len(self.asked)
+        read = len(self.asked) // len(self.reviewers) if self.own_questions else len(self.asked)
+        count = (len(self.contenders) + 1) * min(MOST_SHOWN, read)
         most = self.room // CHARACTERS_PER_TOKEN + RULES
         least = min(most, count * SHORT_ANSWER + RULES)
         return Price(
@@ -116,6 +122,10 @@ class Job(NamedTuple):
         )
 
 
-def _sum(prices: Sequence[Decimal | None]) -> Decimal | None:
-    known = [price for price in prices if price is not None]
-    return sum(known, Decimal(0)) if len(known) == len(prices) else None
+def _total(prices: Sequence[Price]) -> Price:
+    """All of them; not known as soon as one is not."""
+    lows = [price.low for price in prices if price.low is not None]
+    highs = [price.high for price in prices if price.high is not None]
+    if len(lows) < len(prices) or len(highs) < len(prices):
+        return Price(None, None)
+    return Price(sum(lows, Decimal(0)), sum(highs, Decimal(0)))

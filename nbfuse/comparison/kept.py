@@ -7,6 +7,9 @@ or in a run of the history, is not asked again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import msgspec
 
 from nbfuse.core.errors import LedgerError
 from nbfuse.core.pool import Pool
@@ -16,6 +19,8 @@ from nbfuse.evaluation.questions import Question, digest
 from nbfuse.evaluation.voices import Voice
 from nbfuse.fusion.dispatch import SELF_PANEL_TEMPERATURE
 from nbfuse.ledger.earlier import Earlier
+
+_T = TypeVar("_T", Answer, FusionResult)
 
 
 class Kept:
@@ -51,8 +56,7 @@ class Kept:
             return from_json(Answer, text)
         if self._fresh or self._earlier is None:
             return None
-        kept = self._earlier.kept(key)
-        found = from_json(Answer, kept) if kept else self._said(question, voice)
+        found = self._read(Answer, key) or self._said(question, voice)
         if found is not None:
             self._here[key] = to_json(found)
             self.reused += 1
@@ -65,8 +69,7 @@ class Kept:
             return from_json(FusionResult, text)
         if self._fresh or self._earlier is None:
             return None
-        kept = self._earlier.kept(key)
-        found = from_json(FusionResult, kept) if kept else self._fused(question, pool)
+        found = self._read(FusionResult, key) or self._fused(question, pool)
         if found is not None:
             self._here[key] = to_json(found)
             self.reused += self._calls(found, pool)
@@ -87,6 +90,14 @@ class Kept:
     def paid(self) -> Iterable[Answer]:
         """Nothing: what was paid before does not count against a budget of now."""
         return ()
+
+    def _read(self, kind: type[_T], key: str) -> _T | None:
+        """What the ledger keeps under a key; nothing where another version has written it."""
+        text = self._earlier.kept(key) if self._earlier is not None else None
+        try:
+            return None if text is None else from_json(kind, text)
+        except msgspec.MsgspecError:
+            return None
 
     def _calls(self, result: FusionResult, pool: str) -> int:
         """The calls of a result; a contender's members are asked, and counted, by themselves."""

@@ -11,8 +11,9 @@ from nbfuse.comparison.document import document
 from nbfuse.config import history
 from nbfuse.core.clean import clean
 from nbfuse.core.errors import ConfigError
+from nbfuse.core.stamp import now
 from nbfuse.core.types import SCHEMA, FusionResult, from_json, to_json
-from nbfuse.ledger.bookmarks import Bookmark, Bookmarks
+from nbfuse.ledger.bookmarks import Bookmark, Bookmarks, check_names
 
 HEADS = ("bookmark", "when", "what", "title", "tags")
 NONE_YET = "No bookmarks yet: %fuse bookmarks save NAME keeps the last comparison or run."
@@ -21,18 +22,26 @@ MOST_OF_A_TITLE = 60  # characters
 
 def keep(name: str, tags: Sequence[str], value: Comparison | FusionResult) -> str:
     """Bookmark a comparison or a run and say so in a line; raises `LedgerError`."""
-    if not history().on:
-        raise ConfigError("The history is switched off.", "Bookmarks are kept in it.")
+    words = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    check(name, words)
     if isinstance(value, Comparison):
-        mark = Bookmark(name=name, kind="comparison", title=value.title, page=document(value))
+        mark = Bookmark(name=name, kind="comparison", title=value.title, tags=words, at=now())
+        mark = msgspec.structs.replace(mark, page=document(value, mark))
     else:
         from nbfuse.render.html import to_html
 
-        mark = Bookmark(name=name, kind="run", title=value.prompt, page=to_html(value))
-    words = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
-    mark = msgspec.structs.replace(mark, tags=words, value=to_json(value))
+        page = to_html(value)
+        mark = Bookmark(name=name, kind="run", title=value.prompt, tags=words, page=page)
+    mark = msgspec.structs.replace(mark, about=value.started_at, value=to_json(value))
     replaced = Bookmarks().save(mark)
     return f"Kept as {name}{' in place of the one before' * replaced}. See: bookmarks."
+
+
+def check(name: str, tags: Sequence[str]) -> None:
+    """Raise an `NbfuseError` where nothing could be kept so, before it is paid for."""
+    if not history().on:
+        raise ConfigError("The history is switched off.", "Bookmarks are kept in it.")
+    check_names(name, *tags)
 
 
 def opened(name: str) -> Comparison | FusionResult | OldPage:

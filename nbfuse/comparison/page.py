@@ -20,12 +20,17 @@ from nbfuse.core.errors import LedgerError
 from nbfuse.ledger.bookmarks import Bookmark, Bookmarks
 from nbfuse.render.model import root, say
 
-MOST_SHOWN = 20  # questions with their answers in a notebook, which keeps all of it
 TITLE = "Which one should you ship with?"
 
 
-def to_html(found: Comparison, *, whole: bool = False, top: int = 3) -> str:
-    """The page; `whole` with every answer, headings from level `top` on."""
+def to_html(
+    found: Comparison, *, whole: bool = False, top: int = 3, mark: Bookmark | None = None
+) -> str:
+    """The page, with headings from level `top` on.
+
+    `whole` with every answer, to be read by others: of the bookmarks it names `mark` alone, under
+    which it is kept. While it is under way it has no answers.
+    """
 
     def head(text: str) -> str:
         return f"<h{top + 1}>{text}</h{top + 1}>"
@@ -46,11 +51,11 @@ def to_html(found: Comparison, *, whole: bool = False, top: int = 3) -> str:
         grid(tables.measured(found), "What was measured"),
         *_list(tables.pairs(found)),
         grid(tables.pricing(found), "What it costs"),
-        answers(found, None if whole else MOST_SHOWN),
+        answers(found, whole) if found.apart else "",
         head("Votes"),
         *_votes(found),
         head("Bookmarks"),
-        *_bookmarks(found),
+        *_bookmarks(found, mark, whole),
         _made(found),
     ]
     begin = f'<div class="{root("")} nbfuse-comparison" style="overflow-wrap:break-word">'
@@ -144,18 +149,19 @@ def _votes(found: Comparison) -> list[str]:
     return [*_list(lines), f"<p><small>{how}</small></p>"]
 
 
-def _bookmarks(found: Comparison) -> list[str]:
-    marks: list[Bookmark] = []
-    with contextlib.suppress(LedgerError):  # a page is shown without the ledger, too
-        marks = [m for m in Bookmarks().find() if m.title == found.title]
+def _bookmarks(found: Comparison, mark: Bookmark | None, whole: bool) -> list[str]:
+    marks = [mark] if mark is not None else []
+    if not whole:
+        with contextlib.suppress(LedgerError):  # a page is shown without the ledger, too
+            marks = Bookmarks().of(found.started_at)
     lines = [f"{m.name} ({m.at[:10]}){': ' * bool(m.tags)}{', '.join(m.tags)}" for m in marks]
     if not lines:
-        lines = ["Not kept yet: %fuse bookmarks save NAME keeps this page."]
+        lines = ["%fuse bookmarks save NAME keeps a comparison, to be opened again at any time."]
     return _list(lines)
 
 
 def _made(found: Comparison) -> str:
-    spent = "" if found.spent is None else f" {dollars(found.spent)} were spent on it."
+    spent = f" {dollars(found.spent)} were spent on it." if found.spent else ""
     said = f"{found.started_at[:10]}, nbfuse {found.version}, {len(found.questions)} questions."
     return f"<p><small>{say(said + spent)}</small></p>"
 

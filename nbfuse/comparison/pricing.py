@@ -23,7 +23,8 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
     """What a contender costs: a question as measured, judge and retries in it, and a month of them.
 
     `overhead` and `slowdown` are in times of its dearest and slowest single call, None for a model
-    alone and where a price is not known. `local` tells that nothing is billed.
+    alone and where a price is not known. `local` tells that nothing is billed, and a question costs
+    `seconds` of this machine instead.
     """
 
     contender: str
@@ -34,6 +35,7 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
     overhead: float | None = None
     slowdown: float | None = None
     local: bool = False
+    seconds: float | None = None
     weights: str = ""
 
 
@@ -41,7 +43,7 @@ def pricing(
     contender: Contender, models: Sequence[ModelFacts], figures: Figures, monthly: int | None
 ) -> Pricing:
     """The pricing read of a contender; `monthly` is how many questions a month has, if known."""
-    question = None if figures.unpriced else figures.cost
+    question = figures.cost
     several = len(expand(contender.pool.members)) > 1
     entries = dict.fromkeys(model.entry for model in models)
     return Pricing(
@@ -50,9 +52,10 @@ def pricing(
         question=question,
         month=None if question is None or monthly is None else question * monthly,
         monthly=monthly,
-        overhead=figures.overhead if several and not figures.unpriced else None,
+        overhead=figures.overhead if several and figures.cost is not None else None,
         slowdown=figures.slowdown if several else None,
         local=all(model.local for model in models),
+        seconds=figures.mean_s,
         weights=size(models),
     )
 

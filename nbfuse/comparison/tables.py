@@ -14,6 +14,7 @@ from nbfuse.evaluation.summary import points
 from nbfuse.render.table import seconds
 
 NOTHING = "–"
+HOUR = 3600
 NO_VOTES = "No votes yet"
 
 
@@ -60,7 +61,7 @@ def _by_contender(found: Comparison, lines: Mapping[str, Callable[[str], str]]) 
 def short_price(price: Pricing) -> str:
     """The price of a question and of a month in a few words."""
     if price.local:
-        return f"{price.entry}; nothing is billed"
+        return f"{price.entry}; {_machine(price.seconds)} a question"
     said = f"{price.entry}; {dollars(price.question)} a question"
     return said if price.month is None else f"{said}, {dollars(price.month)} a month"
 
@@ -170,6 +171,8 @@ def pricing(found: Comparison) -> Grid:
     def in_month(price: Pricing) -> str:
         if monthly is None:
             return "rate not known: give monthly"
+        if price.local:
+            return _machine(None if price.seconds is None else price.seconds * monthly)
         return dollars(price.month)
 
     return _by_contender(
@@ -177,7 +180,9 @@ def pricing(found: Comparison) -> Grid:
         {
             "Entry": told(lambda p: p.entry),
             "List price, in / out": lambda name: listed(found, name),
-            "A question, as measured": told(lambda p: dollars(p.question)),
+            "A question, as measured": told(
+                lambda p: _machine(p.seconds) if p.local else dollars(p.question)
+            ),
             month: told(in_month),
             f"Money against one call ({RULE_OF_THUMB} is usual)": told(
                 lambda p: _times(p.overhead)
@@ -200,6 +205,15 @@ def listed(found: Comparison, name: str) -> str:
         for model in billed
     ]
     return "; ".join(each)
+
+
+def _machine(value: float | None) -> str:
+    """Seconds that this machine is at work, or hours of them."""
+    if value is None:
+        return UNKNOWN
+    if value < HOUR:
+        return f"{seconds(value)} of this machine"
+    return f"{value / HOUR:,.1f} h of this machine"
 
 
 def _times(ratio: float | None) -> str:

@@ -53,14 +53,10 @@ class Bias(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reviewed(NamedTuple):
-    """What came of one reviewer.
-
-    `best` are the contenders whose answers it found best, by question, once for each order.
-    """
+    """What came of one reviewer."""
 
     takes: list[Take]
     biases: list[Bias]
-    best: list[Mapping[str, str]]
 
 
 class Supported(NamedTuple):
@@ -76,20 +72,23 @@ class Supported(NamedTuple):
         return held >= LEAST_SUPPORTED * sum(weights.values())
 
 
-def supported(
-    quotes: Sequence[Mapping[str, str]], facts: Sequence[str], answers: Sequence[str]
-) -> Supported:
-    """Look up the quotes of each order, by criterion, in what is known of one contender."""
+def supported(quotes: Mapping[str, str], facts: Sequence[str], answers: Sequence[str]) -> Supported:
+    """Look up the quotes of one reply, by criterion, in what is known of one contender."""
     found: dict[str, str] = {}
     unfound = 0
     whole = "\n".join([*facts, *answers])
     short = {" ".join(answer.split()).casefold() for answer in answers}
-    for those in quotes:
-        for criterion, quote in those.items():
-            words = find_quote(quote, whole)
-            if len(words) < SHORTEST_QUOTE and " ".join(words.split()).casefold() not in short:
-                words = ""
-            if words:
-                found.setdefault(criterion, words)
-            unfound += bool(quote.strip()) and not words
+    for criterion, quote in quotes.items():
+        words = find_quote(quote, whole)
+        if len(words) < SHORTEST_QUOTE and " ".join(words.split()).casefold() not in short:
+            words = ""
+        if words:
+            found[criterion] = words
+        unfound += bool(quote.strip()) and not words
     return Supported(found, unfound)
+
+
+def untaken(reviewer: str, contenders: Sequence[str], why: str) -> Reviewed:
+    """A reviewer without a take, and why."""
+    takes = [Take(reviewer=reviewer, contender=name, why=why) for name in contenders]
+    return Reviewed(takes, [])

@@ -14,7 +14,8 @@ class Request(NamedTuple):
 
     `tools` are functions or schemas that members may call; `images` go to those that can see;
     members whose answers are `given` are not asked again, but where a debate disputes one; `schema`
-    is what answers obey, and are fused by field under.
+    is what answers obey, and are fused by field under; with `repair` who does not obey it is asked
+    once more.
     """
 
     prompt: str
@@ -23,3 +24,4 @@ class Request(NamedTuple):
     images: Sequence[object] = ()
     given: Sequence[Answer] = ()
     schema: object = None
+    repair: bool = True

@@ -51,7 +51,8 @@ class Filling:
         if not complaint:
             return
         reads = tokens_in("".join(m.content for m in asked.messages) + answer.text)
-        if answer.status != "cut off" and self._run.affords([self._member], reads, LONG_ANSWER):
+        wanted = self._run.plan.repair and answer.status != "cut off"
+        if wanted and self._run.affords([self._member], reads, LONG_ANSWER):
             self._hear(BREAK)
             again = await self._reply(_again(asked, answer, complaint, schema))
             complaint = self._take(again)

@@ -61,6 +61,7 @@ class Plan(NamedTuple):
     given: Mapping[str, Answer] = {}  # by the labels of members
     schema: Schema | None = None
     embedding: Embedding | None = None
+    repair: bool = True
 
     @property
     def judge(self) -> Member:
@@ -138,6 +139,7 @@ async def make_plan(
         given=there,
         schema=wanted,
         embedding=embedding,
+        repair=request.repair,
     )
     if pictures and all(member.info.vision is False for member in members):
         raise ConfigError("No member of this pool can see pictures.", SEEING)

@@ -47,7 +47,7 @@ class Earlier:
         for row in self._rows(query, prompt):
             try:
                 found.append(from_json(FusionResult, row["result"]))
-            except msgspec.ValidationError:  # of another version: there is nothing to use again
+            except msgspec.MsgspecError:  # of another version: there is nothing to use again
                 continue
         return found
 

@@ -48,7 +48,8 @@ MIGRATIONS = (
     """
     CREATE TABLE kept (key TEXT PRIMARY KEY, at TEXT, value TEXT);
     CREATE TABLE bookmarks (
-        name TEXT PRIMARY KEY, at TEXT, kind TEXT, title TEXT, tags TEXT, value TEXT, page TEXT
+        name TEXT PRIMARY KEY, at TEXT, kind TEXT, title TEXT, tags TEXT, about TEXT,
+        value TEXT, page TEXT
     );
     """,
 )

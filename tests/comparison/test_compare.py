@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import sqlite3
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +15,12 @@ from lookalike import Fail, LookAlike
 
 import nbfuse
 from nbfuse import Comparison, from_json, to_json
+from nbfuse.comparison import tables
+from nbfuse.comparison.ballots import export
+from nbfuse.comparison.voting import verdict
 from nbfuse.core.errors import BudgetError, ConfigError, NoAnswerError
+from nbfuse.ledger.ballots import Ballots
+from nbfuse.ledger.ledger import Ledger
 
 A, B, JUDGE = "openrouter:v/a", "openrouter:v/b", "openrouter:v/judge"
 
@@ -64,7 +71,17 @@ def test_reviewers_see_letters_in_both_orders_and_no_names(good_and_bad: LookAli
         [reviewing.right(one) for one in reviewing.seen(body["messages"][-1]["content"])]
         for body in good_and_bad.asked("v/judge")
     ]
-    assert sorted(orders) == [[0, 0, 4]] * 5 + [[4, 0, 0]] * 5  # the last or first is the control
+    assert all(sorted(order) == [0, 0, 4] for order in orders)  # one of the two bad is the control
+    assert sum(order[0] for order in orders) == sum(order[-1] for order in orders)
+    read = [
+        {
+            asked
+            for one in reviewing.seen(body["messages"][-1]["content"])
+            for asked, _ in one.answers
+        }
+        for body in good_and_bad.asked("v/judge")
+    ]
+    assert sum(len(those) for those in read) == 24  # each question by one reviewer, in two orders
 
 
 def test_a_stopped_comparison_goes_on_and_nothing_is_paid_twice(good_and_bad: LookAlike) -> None:
@@ -73,9 +90,9 @@ def test_a_stopped_comparison_goes_on_and_nothing_is_paid_twice(good_and_bad: Lo
     again = compared(A, B, questions=panels.table(5))
     assert len(good_and_bad.requests) == before
     assert again.spent == 0
-    assert "20 of 20 calls had been paid for before and were used again." in again.notes
+    assert "20 of 20 calls had been made before and were used again." in again.notes
     more = compared(A, B, questions=panels.table(6))
-    assert more.reused == 10  # the evidence is another, and so the reviews are new
+    assert 10 <= more.reused < 20  # who reads other questions now reviews anew
     assert len(compared(A, B, questions=panels.table(5), fresh=True).notes) == 0
 
 
@@ -149,7 +166,10 @@ def test_an_unknown_price_is_unknown(good_and_bad: LookAlike) -> None:
     found = compared(A, B)
     assert found.pricing[1].question is None
     assert found.pricing[1].month is None
-    assert "The price of 12 calls is not known; it is not in what was spent." in found.notes
+    assert found.spent is None
+    assert (
+        "The price of 12 calls is not known; what was spent without them is $0.022." in found.notes
+    )
     assert "price not known; not known a question" in str(found)
 
 
@@ -242,3 +262,69 @@ def test_questions_may_lack_references(good_and_bad: LookAlike) -> None:
     assert [one.accuracy for one in found.figures] == [None, None]
     half = [{"question": "Sum 1: what is 1 + 1?", "reference": 2}, {"question": "Sum 2: 2 + 2?"}]
     assert [one.graded for one in compared(A, B, questions=half).figures] == [1, 1]
+
+
+def test_failures_do_not_make_anybody_cheap(good_and_bad: LookAlike) -> None:
+    knows = panels.member(range(12))
+    broken = Fail(400, {"code": 400, "message": "No."})
+    good_and_bad.models["v/b"] = lambda body: broken if panels.number(body) % 2 else knows(body)
+    assert [one.cost for one in compared(A, B).figures] == [Decimal("0.001")] * 2
+    good_and_bad.models["v/b"] = broken
+    found = compared(A, B, fresh=True)
+    assert found.figures[1].cost is None
+    assert "not known a question" in str(found)
+    assert "price" not in tables.best_for(found)[B]
+    assert found.decision.winner is None or found.decision.winner == A
+
+
+def test_what_reviews_cost_is_not_said_to_be_left_out(good_and_bad: LookAlike) -> None:
+    dear = reviewing.reviewer()
+    good_and_bad.models["v/judge"] = lambda body: dataclasses.replace(dear(body), cost="5")
+    found = compared(A, B, budget="0.05")
+    takes = [take for take in found.takes if take.score is not None]
+    assert {take.reviewer for take in takes} == {"Builder"}  # the others came after the budget
+    assert len(good_and_bad.asked("v/judge")) == 2
+    assert "The budget was spent before its turn." in {take.why for take in found.takes}
+
+
+def test_what_cannot_be_read_of_the_ledger_is_asked_anew(good_and_bad: LookAlike) -> None:
+    compared(A, B, questions=panels.table(3))
+    with sqlite3.connect(Ledger().path) as file:
+        file.execute("UPDATE kept SET value = '{\"future\": 1}'")
+    assert compared(A, B, questions=panels.table(3)).reused == 0
+
+
+def test_a_judge_that_cannot_judge_is_said_to_be_one(good_and_bad: LookAlike) -> None:
+    rows = [{**row, "x": "1", "y": "2"} for row in panels.table(8)]
+    table = nbfuse.replay.from_table(rows, models=["x", "y"])
+    found = compared("table:x", "table:y", questions=rows, replay=table, judge="table:x")
+    assert found.takes == ()
+    assert not found.marks_only
+    assert "x can't judge: nobody reviewed. Name another judge." in found.notes
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_three_and_four_are_compared_each_with_each(count: int, good_and_bad: LookAlike) -> None:
+    good_and_bad.models |= {"v/c": panels.member(range(6)), "v/d": panels.member([1])}
+    found = compared(*(f"openrouter:v/{name}" for name in "abcd"[:count]))
+    assert len(found.apart) == len(found.versus) == count * (count - 1) / 2
+    assert found.splits[0].mean == 100
+    assert len(good_and_bad.asked("v/judge")) == 10
+    assert all(f"openrouter:v/{name}" in str(found) for name in "abcd"[:count])
+
+
+def test_the_same_model_in_another_dress_is_said(good_and_bad: LookAlike) -> None:
+    found = compared(A, nbfuse.Pool(members=(A,), name="solo"), questions=panels.table(2))
+    assert f"{A} and pool:solo are the same: they differ by chance." in found.notes
+    run = asyncio.run(nbfuse.fuse("Sum 3: what is 3 + 3?", nbfuse.Pool(members=(A,))))
+    twice = compared(run, run, questions=None)
+    assert any("are the same result" in note for note in twice.notes)
+
+
+def test_a_communitys_votes_stand_beside_ones_own(good_and_bad: LookAlike, tmp_path: Path) -> None:
+    other = Ballots(tmp_path / "other.sqlite3")
+    other.cast(verdict(other.voter(), "ship", A, ()))
+    export(other.all(), tmp_path / "votes", other.voter(), prompts=False)
+    Ballots().cast(verdict(Ballots().voter(), "skip", A, ()))
+    found = compared(A, B, questions=panels.table(2), votes=tmp_path / "votes")
+    assert [(one.contender, one.ship, one.skip) for one in found.votes] == [(A, 1, 1)]

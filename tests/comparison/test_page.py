@@ -82,7 +82,7 @@ def test_its_parts_stand_in_their_order(found: Comparison) -> None:
             "<h4>Votes</h4>",
             f"{A}: 1 ship, 0 skip; rating by blind pairs: 1 vote, too few.",
             "<h4>Bookmarks</h4>",
-            "Not kept yet",
+            "%fuse bookmarks save NAME keeps",
         )
     ]
     assert places == sorted(places)
