@@ -199,6 +199,38 @@ def test_reviewing_costs_two_calls_each_and_fits_whatever_there_is(server: LookA
     assert "without their middle" in lacks
 
 
+def asked_about(server: LookAlike, context: int, text: str) -> Comparison:
+    server.listed = [{"id": "v/judge", "context_length": context}]
+    server.models |= {
+        "v/a": Say(f"Yes, {text}"),
+        "v/b": Say("No."),
+        "v/judge": reviewing.reviewer(lambda _: 2),
+    }
+    questions = [f"Is it {number}? {text}" for number in range(10)]
+    return asyncio.run(nbfuse.compare(A, B, questions=questions, judge=JUDGE, progress=False))
+
+
+def test_long_questions_fit_as_well(server: LookAlike) -> None:
+    found = asked_about(server, 8000, "so it is " * 7000)
+    bodies = server.asked("v/judge")
+    assert len(bodies) == 10
+    for body in bodies:
+        assert sum(len(message["content"]) for message in body["messages"]) < 4 * 8000
+    assert any("long texts without their middle" in note for note in found.notes)
+
+
+def test_where_nothing_fits_there_is_no_take(server: LookAlike) -> None:
+    found = asked_about(server, 1500, "so it is")
+    assert not server.asked("v/judge")
+    assert {take.verdict for take in found.takes} == {"No panel take"}
+    assert "fit into the context" in found.takes[0].why
+
+
+def test_a_reply_that_cannot_be_used_is_not_asked_for_again(server: LookAlike) -> None:
+    compared(server, lambda _: Say("I like both."))
+    assert len(server.asked("v/judge")) == 10
+
+
 def test_a_judge_too_small_to_write_gives_marks_alone() -> None:
     questions = [
         {"question": "What is 12 + 30?", "reference": "42"},
@@ -234,8 +266,8 @@ def equals(server: LookAlike, seed: int, names: str, questions: int) -> Comparis
 @pytest.mark.parametrize(("names", "questions"), [("ab", 12), ("ab", 40), ("abcd", 20)])
 def test_equals_cannot_be_told_apart(names: str, questions: int, server: LookAlike) -> None:
     server.models["v/judge"] = reviewing.reviewer()
-    found = [equals(server, seed, names, questions).decision for seed in range(20)]
-    assert sum("annot be told apart" in one.sentence for one in found) >= 19
+    found = [equals(server, 100 + i, names, questions).decision for i in range(10)]
+    assert all("annot be told apart" in one.sentence for one in found)  # 100: bench/equals.py
     assert not any(one.winner for one in found)
 
 
