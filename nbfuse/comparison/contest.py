@@ -202,7 +202,7 @@ class Contest:
         biases = [bias for one in reviewed for bias in one.biases]
         counting_takes = counting(takes, biases)
         split = splits(counting_takes, list(samples))
-        pairs = list(itertools.combinations(samples, 2))
+        pairs = list(itertools.combinations(samples, 2)) if over else []
         pairs_counted = versus(samples, questions, job.seed) if over else ()
         told = tuple(apart(a, b, samples, job.facts, len(pairs)) for a, b in pairs)
         decision = Decision(sentence=f"{UNDER_WAY}: {self._done} of {len(job.asked)} questions.")
@@ -217,7 +217,7 @@ class Contest:
             samples=tuple(sample for those in samples.values() for sample in those),
             figures=tuple(counted.values()),
             versus=pairs_counted,
-            apart=told if over else (),
+            apart=told,
             pricing=tuple(
                 pricing(one, job.facts[one.name], counted[one.name], job.monthly)
                 for one in job.contenders

@@ -263,10 +263,10 @@ def equals(server: LookAlike, seed: int, names: str, questions: int) -> Comparis
     return asyncio.run(asked)
 
 
-@pytest.mark.parametrize(("names", "questions"), [("ab", 12), ("ab", 40), ("abcd", 20)])
+@pytest.mark.parametrize(("names", "questions"), [("ab", 12), ("abcd", 20)])
 def test_equals_cannot_be_told_apart(names: str, questions: int, server: LookAlike) -> None:
     server.models["v/judge"] = reviewing.reviewer()
-    found = [equals(server, 100 + i, names, questions).decision for i in range(10)]
+    found = [equals(server, 100 + i, names, questions).decision for i in range(6)]
     assert all("annot be told apart" in one.sentence for one in found)  # 100: bench/equals.py
     assert not any(one.winner for one in found)
 
