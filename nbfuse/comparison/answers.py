@@ -26,7 +26,8 @@ def answers(found: Comparison, whole: bool) -> str:
     by_question: dict[str, list[Sample]] = {question.id: [] for question in found.questions}
     for sample in found.samples:
         by_question[sample.question].append(sample)
-    parts = [_question(question, by_question[question.id], whole) for question in shown]
+    free = {side.name for side in found.sides if all(model.local for model in side.models)}
+    parts = [_question(question, by_question[question.id], free, whole) for question in shown]
     rest = len(found.questions) - len(shown)
     if rest:
         parts.append(
@@ -35,20 +36,20 @@ def answers(found: Comparison, whole: bool) -> str:
     return "\n".join(parts)
 
 
-def _question(question: Question, samples: list[Sample], whole: bool) -> str:
+def _question(question: Question, samples: list[Sample], free: set[str], whole: bool) -> str:
     text = " ".join(question.text.split())
     brief = text if len(text) <= MOST_OF_A_QUESTION else f"{text[:MOST_OF_A_QUESTION]} …"
     asked = f'<p style="{TEXT}">{say(question.text)}</p>' if brief != text else ""
     if question.reference:
         asked += f"<p><small>Reference: {say(question.reference)}</small></p>"
     first = next((one.text for one in samples if not one.failed), None)
-    cards = "".join(_card(one, first, whole) for one in samples)
+    cards = "".join(_card(one, first, one.contender in free, whole) for one in samples)
     title = f"<summary>{say(brief)} · {say(_state(samples))}</summary>"
     return f'<details>{title}{asked}<div style="{ROW}">{cards}</div></details>'
 
 
-def _card(sample: Sample, first: str | None, whole: bool) -> str:
-    figures = [seconds(sample.seconds), dollars(sample.cost)]
+def _card(sample: Sample, first: str | None, free: bool, whole: bool) -> str:
+    figures = [seconds(sample.seconds), *([] if free else [dollars(sample.cost)])]
     if sample.mark is not None:
         figures.insert(0, "right" if sample.mark >= RIGHT else "wrong")
     body = f"<em>{say(sample.failure)}</em>"

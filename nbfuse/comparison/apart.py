@@ -38,7 +38,7 @@ class Apart(msgspec.Struct, frozen=True, kw_only=True):
         if self.by:
             return f"{self.one} and {self.other} differ in {', '.join(self.by)}."
         why = "" if self.enough else ": there are too few questions for that"
-        return f"{self.one} and {self.other} cannot be told apart{why}."
+        return f"{self.one} and {self.other} cannot be told apart by what was measured{why}."
 
 
 def apart(

@@ -22,7 +22,7 @@ from nbfuse.fusion.compact import ACCEPTABLE
 CALLS = 2  # for each reviewer
 NAME = "review"  # under which what it says is kept
 NO_FIGURES = "The judge is too small to read figures, and this reviewer sees no answers."
-NO_CALL = "There is no call left for it: the judge reads one answer at a time."
+NO_CALL = "No call is left for it: the judge reads one answer a call, two for each reviewer."
 
 
 def compact_pool(judge: str, local_only: bool) -> Pool:
@@ -37,11 +37,16 @@ def compact_pool(judge: str, local_only: bool) -> Pool:
     )
 
 
+def readable(reviewers: int, exhibits: int, questions: int) -> int:
+    """The answers to how many questions so many reviewers can have read."""
+    return min(CALLS * reviewers // exhibits, questions)
+
+
 async def compact_review(
     asking: Asking, pool: Pool, reviewers: list[Reviewer], dossier: Dossier
 ) -> list[Reviewed]:
     """What every reviewer makes of every contender, with two calls for each reviewer at most."""
-    count = min(CALLS * len(reviewers) // len(dossier.exhibits), len(dossier.shown))
+    count = readable(len(reviewers), len(dossier.exhibits), len(dossier.shown))
     chosen = dossier.shown[:count]
     read = await asyncio.gather(*(_read(asking, pool, dossier, one) for one in chosen))
     made = []

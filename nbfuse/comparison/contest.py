@@ -27,13 +27,13 @@ from nbfuse.comparison.evidence import Figures, figures, versus, worst_first
 from nbfuse.comparison.job import Job
 from nbfuse.comparison.kept import Kept
 from nbfuse.comparison.models import category, licences, one_line
-from nbfuse.comparison.notes import budget_notes, call_notes, failure_notes, reading_notes
+from nbfuse.comparison.notes import SPENT, budget_notes, call_notes, failure_notes, reading_notes
 from nbfuse.comparison.pricing import pricing
 from nbfuse.comparison.review import called, review
 from nbfuse.comparison.reviewers import Reviewer
 from nbfuse.comparison.samples import Sample, sample_of
 from nbfuse.comparison.split import counting, splits
-from nbfuse.comparison.take import Reviewed, untaken
+from nbfuse.comparison.take import Reviewed, Take, untaken
 from nbfuse.comparison.tally import Count, tally
 from nbfuse.core.ballot import Ballot
 from nbfuse.core.errors import NoAnswerError, no_answer
@@ -47,7 +47,6 @@ from nbfuse.evaluation.questions import Question, digest
 from nbfuse.evaluation.work import FRUITLESS, each
 
 UNDER_WAY = "Under way"
-SPENT = "The budget was spent before its turn."
 
 
 class Contest:
@@ -230,7 +229,7 @@ class Contest:
             splits=split,
             decision=decision,
             votes=self._votes(),
-            notes=tuple(self._notes(counted) if over else job.notes),
+            notes=tuple(self._notes(counted, takes) if over else job.notes),
             estimate=self._price,
             spent=self._asking.spent if not self._asking.unpriced else None,
             reused=self._kept.reused,
@@ -255,14 +254,15 @@ class Contest:
         mine = [b for b in self._ballots if b.contender in names or b.other in names]
         return tuple(one for one in tally(mine) if one.contender in names)
 
-    def _notes(self, counted: Mapping[str, Figures]) -> list[str]:
-        job = self._job
+    def _notes(self, counted: Mapping[str, Figures], takes: Sequence[Take]) -> list[str]:
+        job, asked = self._job, len(self._questions)
+        wanted, many = len(job.asked), len(job.reviewers)
         return [
             *job.notes,
             *same_twice(job.contenders),
             *call_notes(self._kept, self._asking.spent, self._asking.unpriced),
-            *budget_notes(self._limit, len(self._questions), len(job.asked)),
-            *grader_notes(self._marks.troubles, len(self._questions)),
+            *budget_notes(self._limit, asked, wanted, takes, many),
+            *grader_notes(self._marks.troubles, asked),
             *failure_notes(counted.values()),
-            *reading_notes(job, self._dossiers() if self._questions else []),
+            *(reading_notes(job, self._dossiers(), asked) if asked else []),
         ]

@@ -16,7 +16,7 @@ from nbfuse.comparison.evidence import Versus
 from nbfuse.comparison.split import LEAST_TAKES, Split
 from nbfuse.comparison.take import Take
 from nbfuse.core.types import Confidence
-from nbfuse.evaluation.statistics import need
+from nbfuse.evaluation.statistics import mcnemar, need
 
 LEVEL = 0.05  # of taking the noise of reviewers for a lead
 SURE = 0.01  # below which a lead without a flip is sure
@@ -27,12 +27,14 @@ GRAIN = 5.0  # points by which a score is rough, since marks are whole numbers: 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The winner, None where there is none, and why, in a sentence.
 
-    `lead` is in points of 100 over the second, over the reviewers who judged both; `p` is that of
-    Student's t test that they have none. Each reviewer that flipped lowers the confidence.
+    `lead` is in points of 100 by which reviewers who judged both mark the `first` higher than the
+    `second`; `p` is that of Student's t test that they do not. Each reviewer that flipped lowers
+    the confidence.
     """
 
     sentence: str
     winner: str | None = None
+    first: str | None = None
     second: str | None = None
     lead: float | None = None
     p: float | None = None
@@ -56,22 +58,28 @@ def decide(
     beside it, where it tells contenders apart.
     """
     found = _decided(counted, splits, apart, own_questions)
-    if found.winner is None and (told := _measured(apart, versus)):
-        return msgspec.structs.replace(found, sentence=f"{found.sentence} {told}")
+    told = []
+    for one, other, points in _better(apart, versus):
+        if found.first is None or {one, other} == {found.first, found.second}:
+            told.append(f"{one} is right more often than {other}, by {points:.0f} points.")
+        if other == found.winner and one == found.second:
+            said = f"No verdict: reviewers prefer {other}, by {found.lead or 0:.0f} of 100 points."
+            found = msgspec.structs.replace(found, winner=None, confidence="low", sentence=said)
+    if told:
+        said = f"{found.sentence} Measured, {' '.join(told)}"
+        found = msgspec.structs.replace(found, sentence=said)
     return found
 
 
-def _measured(apart: Sequence[Apart], versus: Sequence[Versus]) -> str:
-    """Who is right more often, where that is beyond chance."""
-    told = []
+def _better(apart: Sequence[Apart], versus: Sequence[Versus]) -> list[tuple[str, str, float]]:
+    """Who is right more often than whom, and by how many points, where that is beyond chance."""
+    made = []
     for pair, counted in zip(apart, versus, strict=False):
         if "accuracy" in pair.by and counted.accuracy is not None:
-            better, worse = counted.one, counted.other
-            if counted.accuracy.mean < 0:
-                better, worse = worse, better
-            points = 100 * abs(counted.accuracy.mean)
-            told.append(f"{better} is right more often than {worse}, by {points:.0f} points.")
-    return f"Measured, {' '.join(told)}" if told else ""
+            points = 100 * counted.accuracy.mean
+            names = (counted.one, counted.other) if points > 0 else (counted.other, counted.one)
+            made.append((*names, abs(points)))
+    return made
 
 
 def _decided(
@@ -84,12 +92,12 @@ def _decided(
     prefer = _preferring(leads, rated)
     if apart and not any(pair.by for pair in apart):
         words = apart[0].words if len(apart) == 1 else "They cannot be told apart."
-        return Decision(sentence=f"{words}{prefer and f' {prefer}: that may be chance.'}")
+        return Decision(sentence=f"{words}{prefer}")
     if len(leads) < LEAST_TAKES:
         return Decision(sentence="Too few reviewers could judge: there is no verdict.")
     first, second = rated[0].contender, rated[1].contender
     lead, p = statistics.fmean(leads.values()), _t_test(list(leads.values()))
-    found = Decision(sentence="", second=second, lead=lead, p=p)
+    found = Decision(sentence="", first=first, second=second, lead=lead, p=p)
 
     def no_winner(said: str) -> Decision:
         return msgspec.structs.replace(found, sentence=said)
@@ -119,9 +127,17 @@ def _decided(
 
 
 def _preferring(leads: Mapping[str, float], rated: Sequence[Split]) -> str:
-    """How many reviewers prefer whoever has the highest mean; empty for none."""
-    count = sum(lead > 0 for lead in leads.values())
-    return f"{count} of {len(leads)} reviewers prefer {rated[0].contender}" if count else ""
+    """How many reviewers prefer whom, and how often chance brings that; empty for none."""
+    one, other = sum(x > 0 for x in leads.values()), sum(x < 0 for x in leads.values())
+    if not one + other:
+        return ""
+    first, second = rated[0].contender, rated[1].contender
+    who, count = (first, one) if one >= other else (second, other)
+    many = "reviewer prefers" if count == 1 else "reviewers prefer"
+    return (
+        f" {count} {many} {who}, of {len(leads)}: chance alone brings as much in "
+        f"{mcnemar(one, other):.0%} of such panels."
+    )
 
 
 def _leads(counted: Sequence[Take], first: str, second: str) -> Mapping[str, float]:

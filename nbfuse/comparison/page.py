@@ -102,6 +102,8 @@ def grid(table: Grid, name: str) -> str:
 
 def _reviewers(found: Comparison) -> list[str]:
     played = f"Played by {say(found.reviewed_by)}, who saw contenders under letters, in two orders."
+    if len(found.questions) >= len(found.reviewers):
+        played += " Each read questions of its own; the figures that it quotes are of those alone."
     if found.marks_only:
         played = f"Read by {say(found.reviewed_by)}, which marks one answer at a time."
     blocks = [

@@ -167,8 +167,11 @@ def _named(text: str, dossier: Dossier, reading: _Reading) -> str:
     def name(found: re.Match[str]) -> str:
         return re.sub(r"\b[A-H]\b", lambda one: names.get(one[0], one[0]), found[1])
 
-    several = r"\b[Cc]ontenders? ((?:[A-H]\b(?:,? (?:and |or )?|/)?)*[A-H])\b"
-    return clean(re.sub(several, name, text))
+    several = r"\b(?i:contenders?)\s+\**((?:[A-H]\b(?:,? (?:and |or )?|/)?)*[A-H])\b\**"
+    told = clean(re.sub(several, name, text))
+    if re.search(r"\b[B-H]\b|\b[Aa]nswers? A\b", told):  # for letters that stand by themselves
+        told += f" ({', '.join(f'{letter}: {one}' for letter, one in names.items())})"
+    return told
 
 
 def _words(quotes: object) -> Mapping[str, str]:

@@ -46,7 +46,8 @@ def test_the_better_one_is_to_be_shipped_and_all_is_counted(good_and_bad: LookAl
     assert found.decision.winner == A
     assert found.decision.confidence == "high"
     sentence = f"Ship {A}. It leads {B} by 100 of 100 points, over 5 reviewers."
-    assert found.decision.sentence == sentence
+    measured = f"Measured, {A} is right more often than {B}, by 100 points."
+    assert found.decision.sentence == f"{sentence} {measured}"
     assert [split.verdict for split in found.splits] == [
         "Ship · 5 ship / 0 skip",
         "Skip · 0 ship / 5 skip",
@@ -283,6 +284,7 @@ def test_what_reviews_cost_is_not_said_to_be_left_out(good_and_bad: LookAlike) -
     found = compared(A, B, budget="0.05")
     takes = [take for take in found.takes if take.score is not None]
     assert {take.reviewer for take in takes} == {"Builder"}  # the others came after the budget
+    assert "The budget of $0.05 is spent: 4 of 5 reviewers were not heard." in found.notes
     assert len(good_and_bad.asked("v/judge")) == 2
     assert "The budget was spent before its turn." in {take.why for take in found.takes}
 

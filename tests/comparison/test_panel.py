@@ -219,6 +219,42 @@ def test_long_questions_fit_as_well(server: LookAlike) -> None:
     assert any("long texts without their middle" in note for note in found.notes)
 
 
+def test_scripts_of_which_each_sign_is_a_token_fit_as_well(server: LookAlike) -> None:
+    asked_about(server, 8000, "这个答案是对的" * 3000)
+    for body in server.asked("v/judge"):
+        text = "".join(message["content"] for message in body["messages"])
+        signs = sum(ord(sign) > 0x2E7F for sign in text)
+        assert signs + (len(text) - signs) / 4 < 8000
+
+
+def test_long_answers_are_cut_rather_than_left_out(server: LookAlike) -> None:
+    server.listed = [{"id": "v/judge", "context_length": 4096}]
+    server.models |= {name: Say("Well, it is so. " * 250) for name in ("v/a", "v/b")}
+    server.models["v/judge"] = reviewing.reviewer(lambda _: 2)
+    texts = [f"Is it {number}? {'Tell me. ' * 80}" for number in range(5)]
+    found = asyncio.run(nbfuse.compare(A, B, questions=texts, judge=JUDGE, progress=False))
+    assert all(take.score is not None for take in found.takes)
+    assert "Reviewers read long texts without their middle." in found.notes
+
+
+def test_a_panel_that_prefers_who_is_right_less_often_decides_nothing(server: LookAlike) -> None:
+    def contrary(one: Seen) -> int:
+        return 0 if one.place < 0 else 4 - reviewing.right(one)
+
+    found = compared(server, *[reviewing.reviewer(contrary, ship=lambda one: one.place >= 0)] * 2)
+    assert found.decision.winner is None
+    assert found.decision.sentence.startswith(f"No verdict: reviewers prefer {B}, by 100")
+    assert f"Measured, {A} is right more often than {B}" in found.decision.sentence
+
+
+def test_letters_that_stand_by_themselves_get_a_key(server: LookAlike) -> None:
+    found = compared(server, reviewing.reviewer(why="A beats B, and **Contender {letter}** knows."))
+    (why, _) = [take.why for take in found.takes if take.reviewer == "Skeptic"]
+    assert f"{A} knows." in why
+    assert f": {B}" in why
+    assert "the control" in why
+
+
 def test_where_nothing_fits_there_is_no_take(server: LookAlike) -> None:
     found = asked_about(server, 1500, "so it is")
     assert not server.asked("v/judge")
