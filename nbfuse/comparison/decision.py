@@ -112,7 +112,7 @@ def _decided(
     if lead < LEAST_LEAD or p >= LEVEL or 2 * sum(x > 0 for x in leads.values()) <= len(leads):
         return no_winner(f"Too close to call: {told}, and reviewers differ by as much.")
     if rated[0].ship <= rated[0].skip:
-        return no_winner(f"Neither: {told}, but the panel would not ship it.")
+        return no_winner(f"Ship none: {told}, but the panel would not ship it.")
     flips = {name for split in rated[:2] for name in split.flips}
     sure: Confidence = "medium" if flips or p >= SURE else "high"
     if 2 * len(flips) >= len(leads):
