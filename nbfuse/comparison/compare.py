@@ -109,9 +109,18 @@ class Prepared(NamedTuple):
 
     def contest(self, step: Callable[[str, int, int], None], watch: Watch | None = None) -> Contest:
         """The comparison itself, which tells `step` how far it is and `watch` what there is."""
-        ballots = [*self.ballots, *(Ballots().all() if history().on else [])]
+        cast = [*self.ballots, *(Ballots().all() if history().on else [])]
+        # once, though one's own file may lie in the folder; the later vote on a subject holds
+        ballots = {one.subject: one for one in sorted(cast, key=lambda one: one.time)}
         return Contest(
-            self.job, self.asking, self.kept, ballots, self.price, self.limit, step, watch
+            self.job,
+            self.asking,
+            self.kept,
+            list(ballots.values()),
+            self.price,
+            self.limit,
+            step,
+            watch,
         )
 
     @property

@@ -211,7 +211,7 @@ def asked_about(server: LookAlike, context: int, text: str) -> Comparison:
 
 
 def test_long_questions_fit_as_well(server: LookAlike) -> None:
-    found = asked_about(server, 8000, "so it is " * 7000)
+    found = asked_about(server, 8000, "so it is " * 2500)
     bodies = server.asked("v/judge")
     assert len(bodies) == 10
     for body in bodies:
