@@ -113,3 +113,11 @@ def test_the_version_heads_the_changelog() -> None:
         pytest.skip("there is no changelog beside the package")
     versions = re.findall(r"^## \[?(\d+\.\d+\.\d+)", changelog.read_text(encoding="utf-8"), re.M)
     assert versions[0] == nbfuse.__version__
+
+
+def test_replays_are_there_when_they_are_named() -> None:
+    script = "import nbfuse; print(nbfuse.replay.from_table.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "from_table"

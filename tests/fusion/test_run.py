@@ -526,6 +526,14 @@ def test_the_plan_tells_the_price_low_and_high(server: LookAlike) -> None:
     )
 
 
+def test_a_model_alone_pays_for_no_judge(server: LookAlike) -> None:
+    price = {"prompt": "0.000001", "completion": "0.00001"}
+    server.listed = [{"id": "v/a", "pricing": price}]
+    server.models["v/a"] = Say("Paris")
+    planned = watch(Pool(members=("openrouter:v/a",)))[0]
+    assert planned.price.high == 8 * Decimal("0.000001") + 1500 * Decimal("0.00001")
+
+
 def test_an_old_list_of_prices_is_better_than_none(server: LookAlike) -> None:
     members(server, a="Paris", b="Rome")
     priced(server, "a", "b", "judge")
