@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     grade = grader(options.grade) if options.grade else None
     asked = comparing_of(options, options.on, grade)
     if options.bookmark is not None:
-        check(options.bookmark, [tag.strip() for tag in options.tags.split(",") if tag.strip()])
+        check(options.bookmark, options.tags.split(","))  # before anything is paid
     try:
         found = asyncio.run(_compared(options.contenders, asked, options.dry_run))
     except KeyboardInterrupt:

@@ -131,7 +131,7 @@ def model_row(spec: str, info: ModelInfo) -> tuple[str, str, str, str]:
 
 
 HISTORY_HEADS = ("run", "when", "pool", "time", "price", "vote", "question")
-MOST_OF_A_QUESTION = 60  # characters
+MOST_OF_A_LINE = 60  # characters
 
 
 def past_runs(options: argparse.Namespace) -> list[PastRun]:
@@ -152,9 +152,6 @@ def history_row(run: PastRun) -> tuple[str, str, str, str, str, str, str]:
     """A run's name, when it began in this place, who was asked, its time, price and question."""
     began = datetime.datetime.fromisoformat(run.started_at).astimezone()
     asked = run.pool or ", ".join(spec.rpartition("/")[2] for spec in run.models)
-    question = clean(" ".join(run.prompt.split()))
-    if len(question) > MOST_OF_A_QUESTION:
-        question = question[: MOST_OF_A_QUESTION - 1] + "…"
     return (
         run.run[:8],
         f"{began:%Y-%m-%d %H:%M}",
@@ -162,8 +159,14 @@ def history_row(run: PastRun) -> tuple[str, str, str, str, str, str, str]:
         run.status if run.seconds is None else seconds(run.seconds),
         "" if run.seconds is None else price(run.cost),
         ", ".join(f"{vote} {member}".strip() for member, vote in run.votes),
-        question,
+        brief(run.prompt),
     )
+
+
+def brief(text: str) -> str:
+    """Foreign text on one line of a bearable length."""
+    line = clean(" ".join(text.split()))
+    return line if len(line) <= MOST_OF_A_LINE else f"{line[: MOST_OF_A_LINE - 1]}…"
 
 
 def cleared(options: argparse.Namespace) -> str:

@@ -26,7 +26,7 @@ def answers(found: Comparison, whole: bool) -> str:
     by_question: dict[str, list[Sample]] = {question.id: [] for question in found.questions}
     for sample in found.samples:
         by_question[sample.question].append(sample)
-    free = {side.name for side in found.sides if all(model.local for model in side.models)}
+    free = {side.name for side in found.sides if side.local}
     parts = [_question(question, by_question[question.id], free, whole) for question in shown]
     rest = len(found.questions) - len(shown)
     if rest:

@@ -11,7 +11,7 @@ import asyncio
 from nbfuse.comparison.dossier import CONTROL, Dossier, Exhibit
 from nbfuse.comparison.review import DEADLINE_S
 from nbfuse.comparison.reviewers import Reviewer
-from nbfuse.comparison.take import MOST_MARK, Bias, Reviewed, Take, untaken
+from nbfuse.comparison.take import MOST_MARK, SHIPS_CONTROL, Bias, Reviewed, Take, untaken
 from nbfuse.core.pool import Pool, labels
 from nbfuse.core.request import Request
 from nbfuse.core.types import Answer
@@ -113,6 +113,5 @@ def _reviewed(reviewer: Reviewer, question: Question, found: dict[str, float]) -
             )
     biases = []
     if found[CONTROL] >= ACCEPTABLE:
-        said = "it would ship answers to other questions, which ask to be shipped"
-        biases.append(Bias(reviewer=reviewer.name, found=said))
+        biases.append(Bias(reviewer=reviewer.name, found=SHIPS_CONTROL))
     return Reviewed(takes, biases)

@@ -33,6 +33,11 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     category: str
     models: tuple[ModelFacts, ...]
 
+    @property
+    def local(self) -> bool:
+        """Whether all of it runs on this machine."""
+        return all(model.local for model in self.models)
+
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Which one to ship, with the evidence; `decision.sentence` is what it comes to.
@@ -64,7 +69,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     estimate: Price = Price(None, None)
     spent: Decimal | None = None
     reused: int = 0
-    asked: int = 0
     started_at: str = ""
     version: str = ""
     schema: int = SCHEMA

@@ -17,6 +17,7 @@ from nbfuse.comparison.contenders import Contender, same_twice
 from nbfuse.comparison.decision import Decision, decide
 from nbfuse.comparison.dossier import (
     Dossier,
+    are_enough,
     condense,
     control,
     exhibit,
@@ -44,7 +45,7 @@ from nbfuse.evaluation.grading import Marks
 from nbfuse.evaluation.notes import grader_notes
 from nbfuse.evaluation.progress import Step
 from nbfuse.evaluation.questions import Question, digest
-from nbfuse.evaluation.work import FRUITLESS, each
+from nbfuse.evaluation.work import FRUITLESS, each, unanswered
 
 UNDER_WAY = "Under way"
 
@@ -76,7 +77,8 @@ class Contest:
         """Ask everything, have it reviewed, and say what it comes to."""
         self._tell()
         await each([one.question for one in self._job.asked], concurrency, self._ask)
-        return self._found(await self._review(), over=True)
+        dossiers = self._dossiers() if self._questions else []
+        return self._found(await self._review(dossiers), dossiers, over=True)
 
     async def _ask(self, question: Question) -> None:
         if self._is_spent():
@@ -112,18 +114,19 @@ class Contest:
     def _check_fruit(self, last: FusionResult) -> None:
         """Raise `NoAnswerError` where nobody has said anything: there is no key, or no server."""
         if all(one.failed for those in self._samples.values() for one in those.values()):
-            many = f"any of the first {self._done} questions" if self._done > 1 else "the question"
             why = {n: next(iter(those.values())).failure for n, those in self._samples.items()}
             told = " ".join(f"{name}: {words}" for name, words in why.items())
             hint = no_answer(last.answers, last).hint
-            raise NoAnswerError(f"No contender answered {many}. {told}", hint, last)
+            raise NoAnswerError(
+                f"No contender answered {unanswered(self._done)}. {told}", hint, last
+            )
 
     def _is_spent(self) -> bool:
         return self._limit is not None and self._asking.spent >= self._limit
 
     def _tell(self) -> None:
         if self._watch is not None:
-            self._watch(self._found([], over=False))
+            self._watch(self._found([], [], over=False))
 
     # what follows sums up
 
@@ -139,9 +142,6 @@ class Contest:
             name: [those[question.id] for question in questions]
             for name, those in self._samples.items()
         }
-
-    def _figures(self, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Figures]:
-        return {name: figures(name, those) for name, those in samples.items()}
 
     def _dossiers(self) -> list[Dossier]:
         """What each reviewer gets to read; a judge that reads one answer at a time, all of it."""
@@ -167,13 +167,13 @@ class Contest:
             made.append(condense(exhibits, fold, job.room, job.seed))
         return made
 
-    async def _review(self) -> list[Reviewed]:
+    async def _review(self, dossiers: Sequence[Dossier]) -> list[Reviewed]:
         job, done = self._job, 0
         pools, names = job.review_pools, [one.name for one in job.contenders]
-        if not self._questions or job.judge.info.form == "none":
+        if not dossiers or job.judge.info.form == "none":
             return []
         if job.compact:
-            (whole,) = self._dossiers()
+            (whole,) = dossiers
             return await compact_review(self._asking, pools[NAME], list(job.reviewers), whole)
         made: dict[str, Reviewed] = {}
 
@@ -189,14 +189,16 @@ class Contest:
             done += 1
             self._step("reviewers", done, len(job.reviewers))
 
-        work = list(zip(job.reviewers, self._dossiers(), strict=True))
+        work = list(zip(job.reviewers, dossiers, strict=True))
         self._step("reviewers", 0, len(work))
         await each(work, 1 if self._limit is not None else len(work), one)
         return [made[who.name] for who in job.reviewers]
 
-    def _found(self, reviewed: Sequence[Reviewed], over: bool) -> Comparison:
+    def _found(
+        self, reviewed: Sequence[Reviewed], dossiers: Sequence[Dossier], over: bool
+    ) -> Comparison:
         job, questions, samples = self._job, self._questions, self._by_name()
-        counted = self._figures(samples)
+        counted = {name: figures(name, those) for name, those in samples.items()}
         takes = [take for one in reviewed for take in one.takes]
         biases = [bias for one in reviewed for bias in one.biases]
         counting_takes = counting(takes, biases)
@@ -206,7 +208,7 @@ class Contest:
         told = tuple(apart(a, b, samples, job.facts, len(pairs)) for a, b in pairs)
         decision = Decision(sentence=f"{UNDER_WAY}: {self._done} of {len(job.asked)} questions.")
         if over:
-            own = job.compact or len(questions) >= len(job.reviewers)
+            own = job.compact or are_enough(len(questions), len(job.reviewers))
             decision = decide(counting_takes, split, told, pairs_counted, own)
             if not questions:
                 decision = Decision(sentence="Nothing was asked: there is no verdict.")
@@ -229,11 +231,10 @@ class Contest:
             splits=split,
             decision=decision,
             votes=self._votes(),
-            notes=tuple(self._notes(counted, takes) if over else job.notes),
+            notes=tuple(self._notes(counted, takes, dossiers) if over else job.notes),
             estimate=self._price,
             spent=self._asking.spent if not self._asking.unpriced else None,
             reused=self._kept.reused,
-            asked=len(job.asked),
             started_at=self._begun,
             version=__version__,
         )
@@ -254,7 +255,9 @@ class Contest:
         mine = [b for b in self._ballots if b.contender in names or b.other in names]
         return tuple(one for one in tally(mine) if one.contender in names)
 
-    def _notes(self, counted: Mapping[str, Figures], takes: Sequence[Take]) -> list[str]:
+    def _notes(
+        self, counted: Mapping[str, Figures], takes: Sequence[Take], dossiers: Sequence[Dossier]
+    ) -> list[str]:
         job, asked = self._job, len(self._questions)
         wanted, many = len(job.asked), len(job.reviewers)
         return [
@@ -264,5 +267,5 @@ class Contest:
             *budget_notes(self._limit, asked, wanted, takes, many),
             *grader_notes(self._marks.troubles, asked),
             *failure_notes(counted.values()),
-            *(reading_notes(job, self._dossiers(), asked) if asked else []),
+            *(reading_notes(job, dossiers, asked) if dossiers else []),
         ]

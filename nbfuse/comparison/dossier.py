@@ -160,12 +160,17 @@ def _none_right(first: Figures) -> dict[str, float]:
     return {"accuracy": 0.0, "low": 0.0, "high": wilson(0, first.graded)[1]}
 
 
+def are_enough(questions: int, reviewers: int) -> bool:
+    """Whether every reviewer can read questions that no other reads."""
+    return questions >= reviewers
+
+
 def folds(ranked: Sequence[Question], count: int) -> list[tuple[Question, ...]]:
     """Questions for each of so many reviewers, of the same mix, none of them given twice.
 
     Where there are fewer questions than reviewers, everybody gets all.
     """
-    if len(ranked) < count:
+    if not are_enough(len(ranked), count):
         return [tuple(ranked)] * count
     return [tuple(ranked[number::count]) for number in range(count)]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nbfuse.comparison.compact_review import CALLS, NAME, compact_pool
 from nbfuse.comparison.contenders import Contender
-from nbfuse.comparison.dossier import MOST_SHOWN
+from nbfuse.comparison.dossier import MOST_SHOWN, are_enough
 from nbfuse.comparison.models import ModelFacts
 from nbfuse.comparison.review import called, pool_of, reply_tokens
 from nbfuse.comparison.reviewers import Reviewer
@@ -75,11 +75,6 @@ class Job(NamedTuple):
         longest = max(self.reviewers, key=lambda one: len(one.criteria))
         return reply_tokens(longest, len(self.contenders) + 1)
 
-    @property
-    def own_questions(self) -> bool:
-        """Whether there are enough questions that every reviewer reads others."""
-        return len(self.asked) >= len(self.reviewers)
-
     def price(self, store: Store) -> tuple[Price, Price]:
         """What asking may cost in US dollars, without what is kept; and that with all reviews."""
         asking = _total(self._asking(store))
@@ -112,7 +107,8 @@ class Job(NamedTuple):
         info = self.judge.info
         if info.prompt_price is None or info.completion_price is None:
             return Price(None, None)
-        read = len(self.asked) // len(self.reviewers) if self.own_questions else len(self.asked)
+        read, many = len(self.asked), len(self.reviewers)
+        read = read // many if are_enough(read, many) else read
         count = (len(self.contenders) + 1) * min(MOST_SHOWN, read)
         most = self.room // CHARACTERS_PER_TOKEN + RULES
         least = min(most, count * SHORT_ANSWER + RULES)

@@ -6,7 +6,8 @@ or in a run of the history, is not asked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -39,7 +40,7 @@ class Kept:
     ) -> None:
         self._earlier, self._pools, self._reviews = earlier, {**pools, **reviews}, reviews
         self._fresh = fresh  # nothing from before this comparison is used
-        self._here: dict[str, str] = {}
+        self._here: dict[str, Answer | FusionResult] = {}
         self._runs: dict[str, list[FusionResult]] = {}
         self.reused = self.bought = 0
         self.trouble = ""
@@ -52,27 +53,31 @@ class Kept:
     def answer(self, question: Question, voice: Voice) -> Answer | None:
         """What a voice has said already: in a comparison, else in a run of the history."""
         key = _answer_key(question, voice)
-        if (text := self._here.get(key)) is not None:
-            return from_json(Answer, text)
-        if self._fresh or self._earlier is None:
-            return None
-        found = self._read(Answer, key) or self._said(question, voice)
-        if found is not None:
-            self._here[key] = to_json(found)
-            self.reused += 1
-        return found
+        return self._known(Answer, key, lambda: self._said(question, voice), lambda _: 1)
 
     def result(self, question: Question, pool: str) -> FusionResult | None:
         """What a pool has come to already: in a comparison, else in a run of the history."""
         key = self._result_key(question, pool)
-        if (text := self._here.get(key)) is not None:
-            return from_json(FusionResult, text)
+        calls = partial(self._calls, pool=pool)
+        return self._known(FusionResult, key, lambda: self._fused(question, pool), calls)
+
+    def _known(
+        self,
+        kind: type[_T],
+        key: str,
+        in_history: Callable[[], _T | None],
+        calls: Callable[[_T], int],
+    ) -> _T | None:
+        """What is kept under a key, here or from before, which then counts as used again."""
+        here = self._here.get(key)
+        if isinstance(here, kind):
+            return here
         if self._fresh or self._earlier is None:
             return None
-        found = self._read(FusionResult, key) or self._fused(question, pool)
+        found = self._read(kind, key) or in_history()
         if found is not None:
-            self._here[key] = to_json(found)
-            self.reused += self._calls(found, pool)
+            self._here[key] = found
+            self.reused += calls(found)
         return found
 
     def keep_answer(self, question: Question, voice: Voice, answer: Answer) -> None:
@@ -104,11 +109,11 @@ class Kept:
         return len(result.calls if pool in self._reviews else result.judging)
 
     def _keep(self, key: str, value: Answer | FusionResult) -> None:
-        self._here[key] = to_json(value)
+        self._here[key] = value
         if self._earlier is None:
             return
         try:
-            self._earlier.keep(key, self._here[key])
+            self._earlier.keep(key, to_json(value))
         except LedgerError as error:
             self.trouble = f"What was answered could not be kept. {error.message} {error.hint}"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from html import escape
 
 from nbfuse.core.clean import clean
+from nbfuse.render.model import say
 
 MOST_WORDS = 1500  # of an answer that are compared: longer ones take seconds
 
@@ -15,11 +15,11 @@ def marked(text: str, against: str | None) -> str:
     """A text as HTML, in which the words that `against` lacks are marked (None: nothing is)."""
     words = re.findall(r"\s+|\S+", clean(text))
     if against is None:
-        return _said("".join(words))
+        return say("".join(words))
     other = re.findall(r"\S+", clean(against))
     mine = [word for word in words if not word.isspace()]
     if max(len(mine), len(other)) > MOST_WORDS:
-        return _said("".join(words))
+        return say("".join(words))
     matcher = difflib.SequenceMatcher(None, other, mine, autojunk=False)
     new = {
         place
@@ -36,11 +36,6 @@ def marked(text: str, against: str | None) -> str:
         if (place in new) is not inside:
             parts.append("<mark>" if place in new else "</mark>")
             inside = place in new
-        parts.append(_said(word))
+        parts.append(say(word))
         place += 1
     return "".join([*parts, "</mark>" if inside else ""])
-
-
-def _said(text: str) -> str:
-    """Escaped, and so that no formula begins in it."""
-    return re.sub(r"[$\\]", r"<span>\g<0></span>", escape(text))

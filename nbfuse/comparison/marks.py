@@ -9,21 +9,19 @@ import msgspec
 from nbfuse.comparison.comparison import Comparison
 from nbfuse.comparison.document import document
 from nbfuse.config import history
-from nbfuse.core.clean import clean
 from nbfuse.core.errors import ConfigError
 from nbfuse.core.stamp import now
 from nbfuse.core.types import SCHEMA, FusionResult, from_json, to_json
 from nbfuse.ledger.bookmarks import Bookmark, Bookmarks, check_names
+from nbfuse.report import brief
 
 HEADS = ("bookmark", "when", "what", "title", "tags")
 NONE_YET = "No bookmarks yet: %fuse bookmarks save NAME keeps the last comparison or run."
-MOST_OF_A_TITLE = 60  # characters
 
 
 def keep(name: str, tags: Sequence[str], value: Comparison | FusionResult) -> str:
     """Bookmark a comparison or a run and say so in a line; raises `LedgerError`."""
-    words = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
-    check(name, words)
+    words = check(name, tags)
     if isinstance(value, Comparison):
         mark = Bookmark(name=name, kind="comparison", title=value.title, tags=words, at=now())
         mark = msgspec.structs.replace(mark, page=document(value, mark))
@@ -37,11 +35,13 @@ def keep(name: str, tags: Sequence[str], value: Comparison | FusionResult) -> st
     return f"Kept as {name}{' in place of the one before' * replaced}. See: bookmarks."
 
 
-def check(name: str, tags: Sequence[str]) -> None:
-    """Raise an `NbfuseError` where nothing could be kept so, before it is paid for."""
+def check(name: str, tags: Sequence[str]) -> tuple[str, ...]:
+    """The tags as they are kept; raises an `NbfuseError` where nothing could be kept so."""
     if not history().on:
         raise ConfigError("The history is switched off.", "Bookmarks are kept in it.")
-    check_names(name, *tags)
+    words = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    check_names(name, *words)
+    return words
 
 
 def opened(name: str) -> Comparison | FusionResult | OldPage:
@@ -76,10 +76,7 @@ class OldPage:
 
 def rows(marks: Sequence[Bookmark]) -> list[list[str]]:
     """The table of `HEADS`, as text."""
-    made = []
-    for mark in marks:
-        title = clean(" ".join(mark.title.split()))
-        if len(title) > MOST_OF_A_TITLE:
-            title = f"{title[: MOST_OF_A_TITLE - 1]}…"
-        made.append([mark.name, mark.at[:10], mark.kind, title, ", ".join(mark.tags)])
-    return made
+    return [
+        [mark.name, mark.at[:10], mark.kind, brief(mark.title), ", ".join(mark.tags)]
+        for mark in marks
+    ]

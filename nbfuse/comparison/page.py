@@ -11,6 +11,7 @@ import contextlib
 from nbfuse.comparison import tables
 from nbfuse.comparison.answers import answers
 from nbfuse.comparison.comparison import Comparison
+from nbfuse.comparison.dossier import are_enough
 from nbfuse.comparison.dots import dots
 from nbfuse.comparison.pricing import dollars
 from nbfuse.comparison.tables import Grid
@@ -102,7 +103,7 @@ def grid(table: Grid, name: str) -> str:
 
 def _reviewers(found: Comparison) -> list[str]:
     played = f"Played by {say(found.reviewed_by)}, who saw contenders under letters, in two orders."
-    if len(found.questions) >= len(found.reviewers):
+    if are_enough(len(found.questions), len(found.reviewers)):
         played += " Each read questions of its own; the figures that it quotes are of those alone."
     if found.marks_only:
         played = f"Read by {say(found.reviewed_by)}, which marks one answer at a time."

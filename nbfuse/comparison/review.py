@@ -15,7 +15,16 @@ from typing import NamedTuple
 
 from nbfuse.comparison.dossier import CONTROL, LETTERS, Dossier, written
 from nbfuse.comparison.reviewers import Reviewer
-from nbfuse.comparison.take import MOST_MARK, NO_TAKE, Bias, Reviewed, Take, supported, untaken
+from nbfuse.comparison.take import (
+    MOST_MARK,
+    NO_TAKE,
+    SHIPS_CONTROL,
+    Bias,
+    Reviewed,
+    Take,
+    supported,
+    untaken,
+)
 from nbfuse.core.clean import clean
 from nbfuse.core.pool import Pool
 from nbfuse.core.request import Request
@@ -190,7 +199,7 @@ def _biases(reviewer: Reviewer, dossier: Dossier, readings: Sequence[_Reading]) 
     control = [i for i, one in enumerate(dossier.exhibits) if one.name == CONTROL]
     if any(one.said[place]["ship"] for one in readings for place in control):
         found.append(
-            "it would ship answers to other questions, which ask to be shipped"
+            SHIPS_CONTROL
             if "answers" in reviewer.sees
             else "it would ship what has the worst figures of all"
         )

@@ -85,7 +85,7 @@ def best_for(found: Comparison) -> dict[str, list[str]]:
         told = [pair for pair in found.apart if top[0] in (pair.one, pair.other)]
         if len(top) == 1 and told and all(way in pair.by for pair in told):
             made[top[0]].append(word)
-    inside = [side.name for side in found.sides if all(model.local for model in side.models)]
+    inside = [side.name for side in found.sides if side.local]
     if len(inside) == 1:
         made[inside[0]].append("privacy")
     for reviewer in found.reviewers:

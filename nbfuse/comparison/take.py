@@ -12,6 +12,7 @@ from nbfuse.fusion.quotes import find_quote
 
 MOST_MARK = 4
 NO_TAKE = "No panel take"
+SHIPS_CONTROL = "it would ship answers to other questions, which ask to be shipped"
 LEAST_SUPPORTED = 0.5  # of the weights of a reviewer's criteria, by marks whose quotes were found
 SHORTEST_QUOTE = 8  # characters, but for an answer that is shorter as a whole
 

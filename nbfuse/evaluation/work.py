@@ -139,8 +139,9 @@ class Work:
         self._tell("questions", len(self._asked))
         if not self._answered and self._done >= min(FRUITLESS, len(self._asked)):
             reasons = no_answer(answers, result)
-            many = f"any of the first {self._done} questions" if self._done > 1 else "the question"
-            raise NoAnswerError(f"No member answered {many}.", reasons.hint, result)
+            raise NoAnswerError(
+                f"No member answered {unanswered(self._done)}.", reasons.hint, result
+            )
 
     async def _ask_again(self, panel: Panel, question: Question, member: str, count: int) -> None:
         """A question to a self-panel."""
@@ -180,6 +181,11 @@ class Work:
             kind = self._marks.kind(question)
             made.append(Case(question, kind, run.answers, tuple(marks), run.result, mark))
         return made
+
+
+def unanswered(count: int) -> str:
+    """What nobody answered, of so many questions that were asked first."""
+    return f"any of the first {count} questions" if count > 1 else "the question"
 
 
 async def each(

@@ -8,34 +8,16 @@ The bar is 5 of 100.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import lookalike
-import panels
 import reviewing
 
-import nbfuse
-
 JUDGE = "openrouter:v/judge"
-
-
-def compared(seed: int, names: str, questions: int) -> nbfuse.Comparison:
-    """One comparison of contenders that are right in 60 of 100."""
-    draw = random.Random(seed)
-    rows = [
-        {**row, **{n: f"It is {row['reference'] + (draw.random() < 0.4)}" for n in names}}
-        for row in panels.table(questions)
-    ]
-    table = nbfuse.replay.from_table(rows, models=list(names))
-    specs = [f"table:{name}" for name in names]
-    more = {"judge": JUDGE, "replay": table, "progress": False}
-    return asyncio.run(nbfuse.compare(*specs, questions=rows, **more))
 
 
 def main() -> None:
@@ -46,7 +28,9 @@ def main() -> None:
         os.environ["OPENROUTER_BASE_URL"] = server.base_url
         server.models["v/judge"] = reviewing.reviewer()
         for names, questions in (("ab", 12), ("ab", 40), ("abcd", 20)):
-            found = [compared(100 + i, names, questions).decision for i in range(count)]
+            found = [
+                reviewing.equals(100 + i, names, questions, JUDGE).decision for i in range(count)
+            ]
             apart = sum("annot be told apart" not in one.sentence for one in found)
             won = sum(one.winner is not None for one in found)
             print(f"{len(names)} equals, {questions} questions:", end=" ")

@@ -286,23 +286,10 @@ def test_a_judge_too_small_to_write_gives_marks_alone() -> None:
     assert found.spent == 0
 
 
-def equals(server: LookAlike, seed: int, names: str, questions: int) -> Comparison:
-    """Contenders that are right by the same chance, reviewed by who has one favourite for all."""
-    draw = random.Random(seed)
-    rows = [
-        {**row, **{n: f"It is {row['reference'] + (draw.random() < 0.4)}" for n in names}}
-        for row in panels.table(questions)
-    ]
-    table = nbfuse.replay.from_table(rows, models=list(names))
-    specs = [f"table:{name}" for name in names]
-    asked = nbfuse.compare(*specs, questions=rows, judge=JUDGE, replay=table, progress=False)
-    return asyncio.run(asked)
-
-
 @pytest.mark.parametrize(("names", "questions"), [("ab", 12), ("abcd", 20)])
 def test_equals_cannot_be_told_apart(names: str, questions: int, server: LookAlike) -> None:
     server.models["v/judge"] = reviewing.reviewer()
-    found = [equals(server, 100 + i, names, questions).decision for i in range(6)]
+    found = [reviewing.equals(100 + i, names, questions, JUDGE).decision for i in range(6)]
     assert all("annot be told apart" in one.sentence for one in found)  # 100: bench/equals.py
     assert not any(one.winner for one in found)
 

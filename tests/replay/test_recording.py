@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from lookalike import KEY, Fail, LookAlike, Say, letter_of, verdict
 from pictures import PNG
+from shell import nbfuse
 
 from nbfuse import FusionResult, Pool, fuse, rejudge, stream, to_json
 from nbfuse.core.call import Chunk
@@ -667,16 +668,6 @@ def test_the_errors_of_a_third_partys_provider_come_again(
 
 
 # --- the command line -------------------------------------------------------------------------
-
-
-def nbfuse(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "nbfuse", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_the_command_line_records_and_replays(server: LookAlike, gone: Callable[[], None]) -> None:
