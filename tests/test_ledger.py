@@ -143,6 +143,19 @@ def test_kernels_that_run_several_at_once_leave_a_whole_file() -> None:
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_a_new_file_waits_for_the_kernel_that_lays_it_out() -> None:
+    """A change of journal isn't waited for by SQLite itself, whatever its timeout."""
+    path = Ledger().path
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ready = threading.Timer(WAIT_S / 5, other.rollback)
+        ready.start()
+        Ledger().end(result("kept"))
+        ready.join()
+    assert [past.run for past in Ledger().runs()] == ["kept"]
+
+
 def test_runs_are_found_by_words_pool_model_day_and_cost() -> None:
     unknown = Answer(member="b", spec="openrouter:v/big", text="It is 100% blue")
     ledger = Ledger()

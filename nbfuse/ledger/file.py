@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(path, timeout=WAIT_S)) as file:
             file.row_factory = sqlite3.Row
             file.create_function("fold", 1, _fold, deterministic=True)
-            file.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(file)
             file.execute("PRAGMA synchronous = NORMAL")
             file.execute("PRAGMA secure_delete = ON")
             _migrate(file, path)
@@ -89,6 +90,23 @@ def _begin(path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _write_ahead(file: sqlite3.Connection) -> None:
+    """Let kernels read beside the one that writes.
+
+    Switching a new file is the one step that SQLite refuses at once, whatever the timeout, while
+    another kernel is at it: both hold a read lock that the other waits for.
+    """
+    end = time.monotonic() + WAIT_S
+    while True:
+        try:
+            file.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _migrate(file: sqlite3.Connection, path: Path) -> None:
