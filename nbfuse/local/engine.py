@@ -117,17 +117,21 @@ class Engine:
 
     def _end_if_left(self, server: Server) -> None:
         child = server.child
-        with child.loading:  # what it loads, somebody wants
-            mine = [f for f in tuple(child.flights) if f.url == server.base_url]
-            if mine and (child.at_work(server.base_url) or 0) <= len(mine):
-                return
-            if not any(child.busy() for _ in range(LOOKS)):
-                return
-            with self._lock:
-                if child.alive and all(flight.resumable for flight in child.flights):
-                    for flight in child.flights:
-                        flight.ended = True
-                    child.kill()
+        for _ in range(LOOKS):
+            with child.loading:  # what it loads, somebody wants
+                mine = sum(flight.url == server.base_url for flight in tuple(child.flights))
+                works = child.busy() and (not mine or (child.at_work(server.base_url) or 0) > mine)
+                if works:
+                    self._end(child)
+                    return
+
+    def _end(self, child: Child) -> None:
+        """End it, if all that it is asked can go on elsewhere."""
+        with self._lock:
+            if child.alive and all(flight.resumable for flight in child.flights):
+                for flight in child.flights:
+                    flight.ended = True
+                child.kill()
 
     def stop(self) -> None:
         """Kill the children, if this process started them; the next `serve` starts anew."""
