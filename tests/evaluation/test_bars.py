@@ -52,6 +52,11 @@ def right_of(question: str, candidates: Sequence[str]) -> int | None:
     return next((i for i, text in enumerate(candidates) if text.endswith(said)), None)
 
 
+def draws(*asked: object) -> random.Random:
+    """The luck of a judge with what it is asked: the same whichever question comes first."""
+    return random.Random(str(asked))
+
+
 def judged(judge: Judge) -> Evaluation:
     table = from_table(ROWS, models=list(WORDS), judge=judge, answer="number")
     return asyncio.run(nbfuse.evaluate(ROWS, replay=table, progress=False))
@@ -89,9 +94,8 @@ def expected(p: float, right: str) -> tuple[float, tuple[float, float]]:
 def test_a_judge_of_known_accuracy_brings_what_two_orders_a_pair_and_ties_come_to(
     p: float,
 ) -> None:
-    draw = random.Random(f"judge {p}")
-
     def judge(question: str, candidates: list[str]) -> int:
+        draw = draws(question, candidates)
         right = right_of(question, candidates)
         wrong = [i for i in range(len(candidates)) if i != right]
         return right if right is not None and draw.random() < p else draw.choice(wrong)
@@ -153,10 +157,9 @@ def table_of(panel: recorded.Panel, pleas: float = 0.0) -> list[dict[str, object
 def sober(rows: Sequence[dict[str, object]], p: float) -> Judge:
     """A judge that is right with probability `p` in each call, where somebody is."""
     right = {str(row["question"]): str(row["reference"]) for row in rows}
-    draw = random.Random(4)
 
     def judge(question: str, candidates: list[str]) -> int:
-        wanted = right[question]
+        wanted, draw = right[question], draws(question, candidates)
         ends = [text.endswith(wanted) or f" {wanted} " in text for text in candidates]
         return ends.index(True) if True in ends and draw.random() < p else draw.randrange(len(ends))
 
@@ -164,8 +167,12 @@ def sober(rows: Sequence[dict[str, object]], p: float) -> Judge:
 
 
 def garbled(rows: Sequence[dict[str, object]]) -> Judge:
-    judge, draw = sober(rows, 0.8), random.Random(5)
-    return lambda question, texts: judge(question, texts) if draw.random() < 0.5 else None
+    judge = sober(rows, 0.8)
+
+    def garble(question: str, texts: list[str]) -> int | None:
+        return judge(question, texts) if draws(texts, question).random() < 0.5 else None
+
+    return garble
 
 
 def obedient(rows: Sequence[dict[str, object]]) -> Judge:

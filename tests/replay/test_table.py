@@ -169,11 +169,11 @@ def test_a_scripted_judge_cannot_analyse_or_write_and_members_cannot_debate() ->
 
 @pytest.mark.timeout(60)
 def test_a_judge_of_known_accuracy_is_right_as_often_as_that() -> None:
-    draw = random.Random(5)
     rows = [{"question": f"n{i}?", "a": f"right {i}", "b": f"wrong {i}"} for i in range(200)]
 
     def judge(question: str, candidates: list[str]) -> int:
-        wanted = "right" if draw.random() < 0.8 else "wrong"
+        lucky = random.Random(f"{question} {candidates}").random() < 0.8
+        wanted = "right" if lucky else "wrong"
         return next(i for i, text in enumerate(candidates) if text.startswith(wanted))
 
     table = from_table(rows, judge=judge, quorum=2)
