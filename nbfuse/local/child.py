@@ -29,7 +29,8 @@ from nbfuse.paths import cache_folder
 
 KEPT_LOGS = 5
 DEATH_S = 0.3
-LOOK_S = 0.03  # how long one looks whether it computes, or waits for it to say
+LOOK_S = 0.03  # how long one looks whether it computes
+TELL_S = 0.1  # within which it says what it computes: 0.02 alone, 0.03 beside two other programs
 
 _OUT_OF_MEMORY = re.compile(
     r"failed to allocate|unable to allocate|out of memory|bad_alloc"
@@ -114,7 +115,7 @@ class Child:
     def at_work(self, url: str) -> int | None:
         """How many requests the server at `url` computes; None where that can't be told."""
         address = urlsplit(url)
-        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=LOOK_S)
+        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=TELL_S)
         try:
             connection.request("GET", "/slots", headers={"Authorization": f"Bearer {self.key}"})
             slots = msgspec.json.decode(connection.getresponse().read(), type=list[_Slot])

@@ -25,9 +25,10 @@ from nbfuse.local.folder import size, stamp
 from nbfuse.local.kinds import MLX, Kind, kind_for
 
 SHARED_BYTES = 64_000_000  # a file up to here lives with others: a process costs 20 MB of its own
-LOOKS = 5  # on a busy machine a process may get nothing done within one of them
 PRESSURE_LOOK_S = 5.0
-ABANDON_S = 0.07  # after which a prompt that nobody waits for is looked at: idle within 0.3 s
+# after which a prompt that nobody waits for is looked at: idle within 0.3 s, but on a busy machine
+# its process may get nothing done, and say nothing, within one look
+LOOKS_S = (0.07, 0.1, 0.2, 0.4, 0.8)
 
 
 class Server(NamedTuple):
@@ -111,13 +112,12 @@ class Engine:
         """
         if server.child is self._children.get(""):
             return  # small models are done with any prompt in a moment
-        look = threading.Timer(ABANDON_S, self._end_if_left, (server,))
-        look.daemon = True
-        look.start()
+        threading.Thread(target=self._end_if_left, args=(server,), daemon=True).start()
 
     def _end_if_left(self, server: Server) -> None:
         child = server.child
-        for _ in range(LOOKS):
+        for pause in LOOKS_S:
+            time.sleep(pause)
             with child.loading:  # what it loads, somebody wants
                 mine = sum(flight.url == server.base_url for flight in tuple(child.flights))
                 works = child.busy() and (not mine or (child.at_work(server.base_url) or 0) > mine)
