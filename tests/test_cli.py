@@ -129,7 +129,7 @@ def interrupted(server: LookAlike, *words: str) -> tuple[int, str, str]:
     end = time.monotonic() + 20
     while not (server.asked("v/a") and server.asked("v/b")) and time.monotonic() < end:
         time.sleep(0.02)
-    time.sleep(0.2)
+    time.sleep(0.5)
     child.send_signal(signal.SIGINT)
     out, said = child.communicate(timeout=10)
     return child.returncode, out, said

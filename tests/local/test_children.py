@@ -44,9 +44,9 @@ async def answer(spec: str, prompt: str, max_tokens: int = 40, json_mode: bool =
 
 def becomes(true: Callable[[], bool], seconds: float) -> bool:
     end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
+    while not (now := true()) and time.monotonic() < end:
         time.sleep(0.02)
-    return true()
+    return now
 
 
 def child_of(name: str) -> Child:

@@ -220,9 +220,9 @@ def test_leaving_stops_the_computation(kind: Kind) -> None:
     for prompt, after_first in (("Tell a very long story.", True), ("word " * 3000, False)):
         asyncio.run(leave(prompt, after_first))
         end = time.monotonic() + 5
-        while child.alive and child.busy() and time.monotonic() < end:
-            time.sleep(0.02)
-        assert not (child.alive and child.busy())
+        # on a busy machine it gets nothing done in one look, and goes on in the next
+        while child.alive and any(child.busy() for _ in range(5)):
+            assert time.monotonic() < end
 
 
 @pytest.mark.parametrize("held_s", [0, 0.15])
