@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Collection
 
@@ -33,6 +34,11 @@ def member(
         return Say(f"{words} {2 * i if i in knows else 2 * i + wrong}", cost=cost)
 
     return reply
+
+
+def luck(*asked: object) -> random.Random:
+    """That of a judge with what it is asked: the same whichever question comes first."""
+    return random.Random(str(asked))
 
 
 def candidates(prompt: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 
 import msgspec
+import panels
 import pytest
 import recorded
 
@@ -52,11 +53,6 @@ def right_of(question: str, candidates: Sequence[str]) -> int | None:
     return next((i for i, text in enumerate(candidates) if text.endswith(said)), None)
 
 
-def draws(*asked: object) -> random.Random:
-    """The luck of a judge with what it is asked: the same whichever question comes first."""
-    return random.Random(str(asked))
-
-
 def judged(judge: Judge) -> Evaluation:
     table = from_table(ROWS, models=list(WORDS), judge=judge, answer="number")
     return asyncio.run(nbfuse.evaluate(ROWS, replay=table, progress=False))
@@ -95,7 +91,7 @@ def test_a_judge_of_known_accuracy_brings_what_two_orders_a_pair_and_ties_come_t
     p: float,
 ) -> None:
     def judge(question: str, candidates: list[str]) -> int:
-        draw = draws(question, candidates)
+        draw = panels.luck(question, candidates)
         right = right_of(question, candidates)
         wrong = [i for i in range(len(candidates)) if i != right]
         return right if right is not None and draw.random() < p else draw.choice(wrong)
@@ -159,7 +155,7 @@ def sober(rows: Sequence[dict[str, object]], p: float) -> Judge:
     right = {str(row["question"]): str(row["reference"]) for row in rows}
 
     def judge(question: str, candidates: list[str]) -> int:
-        wanted, draw = right[question], draws(question, candidates)
+        wanted, draw = right[question], panels.luck(question, candidates)
         ends = [text.endswith(wanted) or f" {wanted} " in text for text in candidates]
         return ends.index(True) if True in ends and draw.random() < p else draw.randrange(len(ends))
 
@@ -170,7 +166,8 @@ def garbled(rows: Sequence[dict[str, object]]) -> Judge:
     judge = sober(rows, 0.8)
 
     def garble(question: str, texts: list[str]) -> int | None:
-        return judge(question, texts) if draws(texts, question).random() < 0.5 else None
+        garbles = panels.luck("garbled", question, texts).random() < 0.5
+        return None if garbles else judge(question, texts)
 
     return garble
 
